@@ -1,0 +1,40 @@
+import type { Signature } from '../../schemas/records.ts'
+
+/** The kept record that a text repeats. */
+export interface Twin {
+  id: string
+  /** Estimated Jaccard similarity, 0 to 1; 1 for an exact repeat. */
+  similarity: number
+}
+
+/** What a dedupe operator sees: first seen wins. */
+export interface NearDuplicateIndex {
+  /**
+   * Keeps the text under the id, unless it repeats a kept one.
+   *
+   * @returns The kept record that it repeats, or null where it is kept now.
+   */
+  insert(id: string, text: string): Twin | null
+}
+
+/**
+ * What the runtime sees: entries are pending from their insert until the commit that holds them.
+ *
+ * Pending entries count for later records of the same batch; `rollback` takes them back as if never inserted.
+ */
+export interface StatefulIndex extends NearDuplicateIndex {
+  /** Kept records, the pending ones included. */
+  readonly size: number
+  /** The pending entries, in the order of their inserts. */
+  pending(): readonly Signature[]
+  /** The commit succeeded. */
+  confirm(): void
+  /** The commit failed. */
+  rollback(): void
+  /**
+   * Reads back an entry that an earlier commit wrote.
+   *
+   * @throws {SituError} RECORD_INVALID where another engine wrote it.
+   */
+  restore(entry: Signature): void
+}

@@ -1,0 +1,115 @@
+import type { z } from 'zod'
+import type { Noun, Provenance, Records } from '../schemas/records.ts'
+import type { NearDuplicateIndex, StatefulIndex } from './dedup/near-duplicate-index.ts'
+import type { Demonstration, DemonstrationSnapshot } from './demonstrations.ts'
+import type { ChatMessage, Model, ModelReply, ModelRequest } from './model.ts'
+import type { Prompt } from './prompt.ts'
+import type { Tokenizer } from './tokenizer.ts'
+
+/** A wanted outcome: the input ends here, counted by reason and kept in the topic `dropped`. */
+export class Drop {
+  readonly reason: string
+  readonly details: DropDetails
+
+  constructor(reason: string, details: DropDetails) {
+    this.reason = reason
+    this.details = details
+  }
+}
+
+export interface DropDetails {
+  /** For a near-duplicate: id of the kept record, in the same topic as the input. */
+  twin?: string
+  /** For a near-duplicate: estimated Jaccard similarity, 0 to 1. */
+  similarity?: number
+  /** What the operator saw, for a reader. */
+  detail?: string
+}
+
+/** @param reason - One of those that the operator declares. */
+export function drop(reason: string, details: DropDetails = {}): Drop {
+  return new Drop(reason, details)
+}
+
+/** A record as an operator makes it: the runtime adds id, input and, after a model call, provenance. */
+export type Draft<N extends Noun> = Omit<Records[N], 'id' | 'input' | 'provenance'> & { provenance?: Provenance }
+
+/** Why a reply was not taken, and what the next call of the same record says about it. */
+export interface Correction {
+  code: 'MODEL_REPLY_INVALID' | 'MODEL_REPLY_CUT'
+  /** The reply that was not taken, cut at 32 KB. */
+  rejectedReply: string
+  /** The corrective turn, as sent. */
+  changed: string
+}
+
+/** A model whose calls the runtime counts and writes into the record's provenance. */
+export interface RecordedModel extends Pick<Model, 'contextTokens' | 'replyTokens'> {
+  /** @param correction - Present where this call mends an earlier one. */
+  complete(request: Pick<ModelRequest, 'messages' | 'replySchema'>, correction?: Correction): Promise<ModelReply>
+}
+
+/** What an operator needs from outside. A port that the operator does not declare throws when it is touched. */
+export interface Context<Options> {
+  /** Id of the input record: what every random choice is seeded with. */
+  readonly id: string
+  readonly options: Options
+  readonly tokenizer: Tokenizer
+  /** Declared by `prompt`. */
+  readonly prompt: Prompt
+  /** Declared by `prompt`. */
+  readonly model: RecordedModel
+  /** Declared by `demonstrations`. What was shown is told by `showed`. */
+  readonly demonstrations: DemonstrationSnapshot
+  /** Declared by `createIndex`. */
+  readonly index: NearDuplicateIndex
+  /** Tells the runtime which demonstrations went into the messages, in order: they count in the id. */
+  showed(demonstrationIds: readonly string[]): void
+  /** Aborted where the record is given up (its time is over, the task is lost, the drain deadline has passed). */
+  readonly signal: AbortSignal
+}
+
+/** What the messages of an input are made of, so that they can be made again later. */
+export interface Material<Options> {
+  prompt: Prompt
+  options: Options
+  tokenizer: Tokenizer
+  demonstrations: readonly Demonstration[]
+}
+
+/**
+ * From one record to records, a drop or an error: a value, not a service.
+ *
+ * Counts, retries, logs, dead letters, ids, provenance and commits are the runtime's. The consumer group, the metric
+ * labels, the command line name, the prompt file and the stage shown in `dropped` and `failed` derive from `name`.
+ */
+export interface Operator<In extends Noun = Noun, Out extends Noun = Noun, Options = Record<string, unknown>> {
+  /** Name of the stage, a verb in kebab-case. */
+  readonly name: string
+  /** Raised whenever the same input would give another output. */
+  readonly version: number
+  readonly from: In
+  readonly to: Out
+  /** One line for the lists. */
+  readonly summary: string
+  /** Every reason that `apply` drops for. */
+  readonly reasons: readonly string[]
+  /** The options that change the output, each with a default and a description. */
+  readonly options: z.ZodType<Options>
+  /** For a model operator: the placeholders of prompts/<name>.md. */
+  readonly prompt?: { readonly fields: readonly string[] }
+  /** Whether it draws from the snapshot of demonstrations. */
+  readonly demonstrations?: boolean
+  /** For a stage with state: it then works one record after the other, and its entries are part of the commit. */
+  readonly createIndex?: (options: Options) => StatefulIndex
+  /** A 32-bit hash by which the stage's input is partitioned, for stages in which equal records must meet. */
+  readonly route?: (record: Records[In]) => number
+  /**
+   * Works one record. The same record, context and replies give the same result.
+   *
+   * @throws {SituError} Anything else that is thrown becomes OPERATOR_BUG.
+   */
+  apply(record: Records[In], context: Context<Options>): Promise<Draft<Out>[] | Drop> | Draft<Out>[] | Drop
+  /** For a model operator: the messages of the first call, from the record and what was shown with it. Pure. */
+  messages?(record: Records[In], material: Material<Options>): ChatMessage[]
+}

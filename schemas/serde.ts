@@ -1,0 +1,131 @@
+import avro from 'avsc'
+import { messageOf, SituError } from './errors.ts'
+import { type Noun, type Records, schemas, sharedPaths } from './records.ts'
+import type { SchemaRegistry } from './registry.ts'
+
+/** Byte 0 and the schema id in 4 bytes, big-endian: the Confluent wire format. */
+const headerBytes = 5
+
+const readers = new Map<Noun, avro.Type>()
+
+function readerOf(noun: Noun): avro.Type {
+  let type = readers.get(noun)
+  if (!type) {
+    type = parseSchema(schemas[noun])
+    readers.set(noun, type)
+  }
+  return type
+}
+
+/** @throws {Error} The schema is no Avro schema. */
+export function parseSchema(schema: object | string): avro.Type {
+  return avro.Type.forSchema((typeof schema === 'string' ? JSON.parse(schema) : schema) as avro.Schema)
+}
+
+/** A record in bytes, with the text that other topics repeat. */
+export interface Encoded {
+  value: Uint8Array
+  shared: string | null
+}
+
+/** From record to bytes and back, with schemas by id from a registry. One for a process. */
+export class Serde {
+  readonly #registry: SchemaRegistry
+  readonly #ids = new Map<string, number>()
+  /** One resolver per (reader, writer id): building one costs more than reading many records. */
+  readonly #resolvers = new Map<string, avro.Resolver | null>()
+
+  constructor(registry: SchemaRegistry) {
+    this.#registry = registry
+  }
+
+  /**
+   * Registers the noun's schema under a subject; needed once before `encode`.
+   *
+   * @throws {SituError} SCHEMA_INCOMPATIBLE
+   */
+  async register(subject: string, noun: Noun): Promise<void> {
+    if (this.#ids.has(noun)) return
+    this.#ids.set(noun, await this.#registry.register(subject, JSON.stringify(schemas[noun])))
+  }
+
+  /** @throws {SituError} RECORD_INVALID, naming the field. */
+  encode<N extends Noun>(noun: N, record: Records[N]): Encoded {
+    const id = this.#ids.get(noun)
+    if (id === undefined) throw new SituError('OPERATOR_BUG', `serde: the schema of ${noun} is not registered`)
+    const type = readerOf(noun)
+    let body: Buffer
+    try {
+      body = type.toBuffer(record)
+    } catch (cause) {
+      throw new SituError('RECORD_INVALID', `${noun}: no such record: ${describeInvalid(type, record)}`, { cause })
+    }
+    const value = Buffer.allocUnsafe(headerBytes + body.length)
+    value[0] = 0
+    value.writeUInt32BE(id, 1)
+    body.copy(value, headerBytes)
+    return { value, shared: sharedText(noun, record) }
+  }
+
+  /** @throws {SituError} RECORD_INVALID with the bytes as evidence, SCHEMA_UNKNOWN. */
+  async decode<N extends Noun>(noun: N, value: Uint8Array | null): Promise<Records[N]> {
+    if (value === null) throw new SituError('RECORD_INVALID', `${noun}: the message has no value`)
+    if (value.length < headerBytes || value[0] !== 0) {
+      throw new SituError('RECORD_INVALID', `${noun}: ${value.length} bytes without the header (0, schema id)`, {
+        evidence: { kind: 'bytes', content: value },
+      })
+    }
+    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+    const id = bytes.readUInt32BE(1)
+    const type = readerOf(noun)
+    const resolver = this.#ids.get(noun) === id ? undefined : await this.#resolver(noun, id)
+    try {
+      const { value: record, offset } = type.decode(bytes, headerBytes, resolver ?? undefined)
+      if (offset !== bytes.length) throw new Error(`the record ends at byte ${offset} of ${bytes.length}`)
+      return record as Records[N]
+    } catch (cause) {
+      throw new SituError('RECORD_INVALID', `${noun}: no Avro record of schema ${id}: ${messageOf(cause)}`, {
+        cause,
+        evidence: { kind: 'bytes', content: value },
+      })
+    }
+  }
+
+  /** The resolver from a writer's schema to ours; null where both are the same. */
+  async #resolver(noun: Noun, id: number): Promise<avro.Resolver | null> {
+    const key = `${noun} ${id}`
+    const known = this.#resolvers.get(key)
+    if (known !== undefined) return known
+    const writer = parseSchema(await this.#registry.schema(id))
+    const reader = readerOf(noun)
+    let resolver: avro.Resolver | null
+    try {
+      resolver = writer.fingerprint().equals(reader.fingerprint()) ? null : reader.createResolver(writer)
+    } catch (cause) {
+      throw new SituError('RECORD_INVALID', `${noun}: schema ${id} is of another record: ${messageOf(cause)}`, {
+        cause,
+      })
+    }
+    this.#resolvers.set(key, resolver)
+    return resolver
+  }
+}
+
+function sharedText(noun: Noun, record: object): string | null {
+  const path = sharedPaths[noun]
+  if (!path) return null
+  let value: unknown = record
+  for (const name of path) value = (value as Record<string, unknown>)[name]
+  return value as string
+}
+
+function describeInvalid(type: avro.Type, record: unknown): string {
+  const problems: string[] = []
+  type.isValid(record, {
+    errorHook: (path: string[], value: unknown, expected: avro.Type) => {
+      const shown = JSON.stringify(value) ?? String(value)
+      problems.push(`${path.join('.')} is ${shown.slice(0, 80)}, not ${expected.typeName}`)
+    },
+  })
+  return problems.join('; ')
+}
