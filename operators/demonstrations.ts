@@ -1,3 +1,8 @@
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import { messageOf, SituError } from '../schemas/errors.ts'
+import { canonicalJson, hash } from './hash.ts'
+
 /** A worked example of the method: a document, the situation made from it and the instruction made from both. */
 export interface Demonstration {
   /** Hash of all other fields. */
@@ -26,4 +31,101 @@ export interface DemonstrationSnapshot {
   readonly demonstrations: readonly Demonstration[]
   /** Draws without replacement; the order depends on (record id, snapshot hash) alone. */
   draw(recordId: string, count: number): readonly Demonstration[]
+}
+
+const text = z.string().refine(value => value.trim() !== '', 'is empty')
+
+const fields = z.strictObject({
+  domain: text,
+  document: text,
+  user: text,
+  motivation: text,
+  scene: text,
+  ability: text,
+  knowledge: text,
+  extraInformation: text,
+  output: text,
+  thought: text,
+  instruction: text,
+})
+
+// An id in a file is not believed: it is made from the fields again, so that an edited file needs no care.
+const file = z.array(fields.extend({ id: z.string().optional() }))
+
+/** A snapshot of these demonstrations, in this order; each gets its id. */
+export function createSnapshot(demonstrations: readonly Omit<Demonstration, 'id'>[]): DemonstrationSnapshot {
+  return new Snapshot(demonstrations)
+}
+
+/** The demonstrations that Situ brings along. */
+export function builtInSnapshot(): DemonstrationSnapshot {
+  const url = new URL('./demonstrations/built-in.json', import.meta.url)
+  return parseSnapshot(readFileSync(url, 'utf8'), 'built-in demonstrations')
+}
+
+/**
+ * Reads a snapshot's text, or a file that a user wrote.
+ *
+ * @param source - What the text is, for the error.
+ * @throws {SituError} CONFIGURATION_INVALID with the first problems, each with its place.
+ */
+export function parseSnapshot(content: string, source = 'demonstrations'): DemonstrationSnapshot {
+  let value: unknown
+  try {
+    value = JSON.parse(content)
+  } catch (cause) {
+    throw new SituError('CONFIGURATION_INVALID', `${source}: no JSON (${messageOf(cause)})`, { cause })
+  }
+  const checked = file.safeParse(value)
+  if (!checked.success) {
+    const problems = checked.error.issues.slice(0, 5).map(({ path, message }) => `${place(path)} ${message}`)
+    throw new SituError('CONFIGURATION_INVALID', `${source}: ${problems.join('; ')}`, { cause: checked.error })
+  }
+  const snapshot = new Snapshot(checked.data)
+  const ids = snapshot.demonstrations.map(({ id }) => id)
+  const repeat = ids.findIndex((id, index) => ids.indexOf(id) !== index)
+  if (repeat !== -1) {
+    const first = ids.indexOf(ids[repeat] ?? '')
+    throw new SituError('CONFIGURATION_INVALID', `${source}: [${repeat}] is the same as [${first}]`)
+  }
+  return snapshot
+}
+
+function place(path: readonly PropertyKey[]): string {
+  const [index, ...rest] = path
+  return index === undefined ? 'the whole' : `[${String(index)}]${rest.map(name => `.${String(name)}`).join('')}`
+}
+
+class Snapshot implements DemonstrationSnapshot {
+  readonly demonstrations: readonly Demonstration[]
+  readonly text: string
+  readonly hash: string
+
+  constructor(demonstrations: readonly Omit<Demonstration, 'id'>[]) {
+    this.demonstrations = demonstrations.map(demonstration => {
+      const named = fields.strip().parse(demonstration)
+      return { id: hash(canonicalJson(named)), ...named }
+    })
+    this.text = canonicalJson(this.demonstrations)
+    this.hash = hash(this.text)
+  }
+
+  draw(recordId: string, count: number): readonly Demonstration[] {
+    const { length } = this.demonstrations
+    // The beginning of a Fisher-Yates shuffle; only what was swapped is kept, so that a large snapshot costs nothing.
+    const swapped = new Map<number, number>()
+    const drawn: Demonstration[] = []
+    for (let at = 0; at < Math.min(count, length); at += 1) {
+      const chosen = at + randomBelow(length - at, hash(this.hash, recordId, String(at)))
+      const demonstration = this.demonstrations[swapped.get(chosen) ?? chosen]
+      swapped.set(chosen, swapped.get(at) ?? at)
+      if (demonstration) drawn.push(demonstration)
+    }
+    return drawn
+  }
+}
+
+/** 48 bits of a hash: the lean towards small numbers is below 2^-40 for any snapshot that fits in memory. */
+function randomBelow(limit: number, seed: string): number {
+  return Number.parseInt(seed.slice(0, 12), 16) % limit
 }

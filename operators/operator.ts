@@ -75,6 +75,8 @@ export interface Material<Options> {
   options: Options
   tokenizer: Tokenizer
   demonstrations: readonly Demonstration[]
+  /** The model's limits; where they are left out, the options alone set the limits. */
+  model?: Pick<Model, 'contextTokens' | 'replyTokens'>
 }
 
 /**

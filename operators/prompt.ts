@@ -20,11 +20,12 @@ const demonstrationFields = [
   'instruction',
 ] as const satisfies readonly (keyof Demonstration | 'number')[]
 
-const placeholder = /\{\{\s*([A-Za-z]+)\s*\}\}/g
+const placeholder = /\{\{\s*(json\s+)?([A-Za-z]+)\s*\}\}/g
 
 /**
  * A prompt file: Markdown with the headings `# system`, `# demonstration` (optional, once for each demonstration) and
- * `# user`; `{{name}}` is a placeholder, and `{{demonstrations}}` stands for all demonstrations.
+ * `# user`; `{{name}}` is a placeholder, `{{json name}}` the same value as a JSON string, and `{{demonstrations}}` stands
+ * for all demonstrations.
  */
 export class Prompt {
   readonly operator: string
@@ -45,7 +46,8 @@ export class Prompt {
     this.text = text
     this.hash = hash(text)
     this.#sections = split(text, problems)
-    const outside = names(this.#sections.system + this.#sections.user)
+    const outsideText = `${this.#sections.system}\n${this.#sections.user}`
+    const outside = names(outsideText)
     this.placeholders = outside
     for (const name of outside) {
       if (!fields.includes(name)) problems.push(`{{${name}}} is never filled (there are: ${fields.join(', ')})`)
@@ -56,6 +58,11 @@ export class Prompt {
       }
     }
     if (!outside.includes('document')) problems.push('{{document}} is missing')
+    for (const name of ['document', 'demonstrations']) {
+      const uses = [...outsideText.matchAll(placeholder)].filter(match => match[2] === name)
+      if (uses.length > 1) problems.push(`{{${name}}} stands there more than once`)
+      if (uses.some(match => match[1])) problems.push(`{{json ${name}}} is not possible`)
+    }
     if (this.usesDemonstrations && !this.#sections.demonstration) problems.push('# demonstration is missing')
     if (problems.length > 0) throw new SituError('PROMPT_INVALID', `prompt of ${operator}: ${problems.join('; ')}`)
   }
@@ -94,12 +101,13 @@ function split(text: string, problems: string[]): Record<Section, string> {
 }
 
 function names(template: string): string[] {
-  return [...new Set([...template.matchAll(placeholder)].map(match => match[1] ?? ''))]
+  return [...new Set([...template.matchAll(placeholder)].map(match => match[2] ?? ''))]
 }
 
 function fill(template: string, values: Readonly<Record<string, unknown>>): string {
-  return template.replace(placeholder, (whole, name: string) => {
+  return template.replace(placeholder, (whole, json: string | undefined, name: string) => {
     const value = values[name]
-    return typeof value === 'string' ? value : whole
+    if (typeof value !== 'string') return whole
+    return json ? JSON.stringify(value) : value
   })
 }

@@ -39,6 +39,12 @@ export const errorTable = {
     help: 'Mend the line or the field; --text-field names the field that holds the text.',
   },
   INPUT_CUT: { retryable: false, stops: 'record', exit: 1, help: 'The compressed file ends early: fetch it again.' },
+  OUTPUT_UNWRITABLE: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: 'Check that the folder exists and may be written to.',
+  },
   RECORD_INVALID: {
     retryable: false,
     stops: 'record',

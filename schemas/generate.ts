@@ -57,7 +57,7 @@ const primitives: Record<string, string> = {
   long: 'number',
   float: 'number',
   double: 'number',
-  bytes: 'Uint8Array',
+  bytes: 'Buffer',
 }
 
 const capital = (name: string) => name.charAt(0).toUpperCase() + name.slice(1)

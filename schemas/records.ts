@@ -207,7 +207,7 @@ export interface Failed {
   /** Where the input record lies; null for ingest. */
   place: Place | null
   /** The input message whole; null where it is larger than 256 KB (then place tells) and for ingest. */
-  value: Uint8Array | null
+  value: Buffer | null
   /** The model calls that were made for it. */
   provenance: Provenance | null
   /** When it was given up. */
@@ -299,7 +299,7 @@ export interface Retry {
   /** Where the input record lies. */
   place: Place
   /** The input message whole; null where only its place is known. */
-  value: Uint8Array | null
+  value: Buffer | null
 }
 
 /** One kept record of a near-duplicate index. */
@@ -309,9 +309,9 @@ export interface Signature {
   /** Engine and parameters that made the signature. */
   engine: string
   /** SHA-256 of the normalised text, first 16 bytes. */
-  exact: Uint8Array
+  exact: Buffer
   /** The engine's signature; null for a text that is compared by its hash alone. */
-  slots: Uint8Array | null
+  slots: Buffer | null
 }
 
 /** A person for whom the document matters, and what that person wants of an assistant. */

@@ -59,6 +59,14 @@ export interface Batch {
   next: number
 }
 
+/** Several facts of one moment, so that what they add up to can be compared. */
+export interface Survey {
+  topics: TopicInfo[]
+  bounds: { topic: string; partition: number; start: number; end: number }[]
+  /** As `compacted` gives them. */
+  messages: Message[]
+}
+
 export interface ReadOptions {
   signal?: AbortSignal
   /** Wait for more at the end (true), or end there (false, the default): at the end as it was at the call. */
@@ -144,6 +152,8 @@ export interface Transport {
   read(topic: string, partition: number, from: number, options?: ReadOptions): AsyncIterable<Batch>
   /** The newest message of each key of a compacted topic, tombstones left out; all partitions or one. */
   compacted(topic: string, partition?: number): AsyncIterable<Message>
+  /** All topics, their bounds and the newest messages of one compacted topic: of one moment where the backend can. */
+  survey(compacted: string): Promise<Survey>
   /** The newest message with this key; null where there is none or a tombstone. */
   get(topic: string, key: string): Promise<Message | null>
   /** The messages made from this record, in the order of their offsets. */

@@ -1,0 +1,44 @@
+import type { Signature } from '../../schemas/records.ts'
+import { checkEntry, KeptRecords } from './kept-records.ts'
+import type { StatefulIndex, Twin } from './near-duplicate-index.ts'
+import { exactHash, normalise } from './normalise.ts'
+
+const engine = 'exact/1'
+
+/** Exact repeats only: two texts are the same where they are after normalisation. About 120 bytes a record. */
+export class ExactIndex implements StatefulIndex {
+  readonly #kept = new KeptRecords()
+
+  get size(): number {
+    return this.#kept.size
+  }
+
+  insert(id: string, text: string): Twin | null {
+    const exact = exactHash(normalise(text))
+    const twin = this.#kept.find(exact)
+    if (twin !== undefined) return { id: this.#kept.id(twin), similarity: 1 }
+    this.#kept.add(id, exact)
+    return null
+  }
+
+  pending(): readonly Signature[] {
+    return this.#kept
+      .pending()
+      .map(record => ({ id: this.#kept.id(record), engine, exact: Buffer.from(this.#kept.exact(record)), slots: null }))
+  }
+
+  confirm(): void {
+    this.#kept.confirm()
+  }
+
+  rollback(): void {
+    this.#kept.rollback()
+  }
+
+  restore(entry: Signature): void {
+    checkEntry(entry, engine, 0)
+    if (this.#kept.find(entry.exact) !== undefined) return
+    this.#kept.add(entry.id, entry.exact)
+    this.#kept.confirm()
+  }
+}

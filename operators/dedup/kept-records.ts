@@ -1,0 +1,109 @@
+import { SituError } from '../../schemas/errors.ts'
+import type { Signature } from '../../schemas/records.ts'
+import { HashTable } from './hash-table.ts'
+
+export const exactBytes = 16
+
+/** The kept records by number, in the order of their inserts, and the way from a text's hash to its record. */
+export class KeptRecords {
+  readonly #ids: string[] = []
+  readonly #exact = new Rows(exactBytes)
+  readonly #byExact = new HashTable()
+  #confirmed = 0
+
+  get size(): number {
+    return this.#ids.length
+  }
+
+  id(record: number): string {
+    return this.#ids[record] ?? ''
+  }
+
+  exact(record: number): Uint8Array {
+    return this.#exact.get(record)
+  }
+
+  /** The record with this hash, or undefined. */
+  find(exact: Uint8Array): number | undefined {
+    let found: number | undefined
+    this.#byExact.each(firstWord(exact), record => {
+      if (Buffer.compare(this.#exact.get(record), exact) === 0) found = record
+    })
+    return found
+  }
+
+  /** @returns The number of the new record. */
+  add(id: string, exact: Uint8Array): number {
+    const record = this.#ids.push(id) - 1
+    this.#exact.push(exact)
+    this.#byExact.add(firstWord(exact), record)
+    return record
+  }
+
+  /** The numbers of the pending records. */
+  pending(): number[] {
+    return Array.from({ length: this.size - this.#confirmed }, (_, index) => this.#confirmed + index)
+  }
+
+  confirm(): void {
+    this.#confirmed = this.size
+  }
+
+  /** @param undo - Is told the number of each record before it goes, the last one first. */
+  rollback(undo: (record: number) => void = () => {}): void {
+    for (const record of this.pending().reverse()) {
+      undo(record)
+      this.#byExact.remove(firstWord(this.exact(record)), record)
+      this.#exact.pop()
+      this.#ids.pop()
+    }
+  }
+}
+
+/** Rows of equal length in one array that doubles when it is full. */
+export class Rows {
+  readonly #width: number
+  #bytes: Uint8Array
+  #count = 0
+
+  constructor(width: number) {
+    this.#width = width
+    this.#bytes = new Uint8Array(64 * width)
+  }
+
+  get(row: number): Uint8Array {
+    return this.#bytes.subarray(row * this.#width, (row + 1) * this.#width)
+  }
+
+  push(row: Uint8Array): void {
+    const start = this.#count * this.#width
+    if (start === this.#bytes.length) {
+      const larger = new Uint8Array(this.#bytes.length * 2)
+      larger.set(this.#bytes)
+      this.#bytes = larger
+    }
+    this.#bytes.set(row, start)
+    this.#count += 1
+  }
+
+  pop(): void {
+    this.#count -= 1
+  }
+}
+
+/** @throws {SituError} RECORD_INVALID where the entry is not of this engine. */
+export function checkEntry(entry: Signature, engine: string, slotBytes: number): void {
+  const problem =
+    entry.engine !== engine
+      ? `was written by the engine "${entry.engine}", and this is "${engine}"`
+      : entry.exact.length !== exactBytes
+        ? `has a hash of ${entry.exact.length} bytes instead of ${exactBytes}`
+        : entry.slots !== null && entry.slots.length !== slotBytes
+          ? `has a signature of ${entry.slots.length} bytes instead of ${slotBytes}`
+          : null
+  if (problem) throw new SituError('RECORD_INVALID', `signature of ${entry.id} ${problem}`)
+}
+
+function firstWord(bytes: Uint8Array): number {
+  return ((bytes[0] ?? 0) | ((bytes[1] ?? 0) << 8) | ((bytes[2] ?? 0) << 16) | ((bytes[3] ?? 0) << 24)) >>> 0
+}

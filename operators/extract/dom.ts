@@ -1,0 +1,28 @@
+/** As much of the DOM as is used here; the types of browsers would bring their globals into the whole project. */
+
+export interface Node {
+  readonly nodeType: number
+  readonly nodeValue: string | null
+  readonly textContent: string | null
+  readonly firstChild: Node | null
+  readonly nextSibling: Node | null
+  readonly parentNode: Node | null
+}
+
+export interface Element extends Node {
+  readonly tagName: string
+  readonly parentElement: Element | null
+  readonly previousElementSibling: Element | null
+  getAttribute(name: string): string | null
+  querySelector(selector: string): Element | null
+  querySelectorAll(selector: string): Iterable<Element>
+}
+
+export interface Document {
+  readonly documentElement: Element | null
+  readonly body: Element | null
+  querySelector(selector: string): Element | null
+}
+
+export const elementNode = 1
+export const textNode = 3

@@ -1,0 +1,15 @@
+import { dedupeDocument, dedupeInstruction } from './dedupe.ts'
+import { extract } from './extract.ts'
+import { instruct } from './instruct.ts'
+import { situate } from './situate.ts'
+
+/** The only list of operators, in the order of the chain: command line, groups, metrics and topics derive from it. */
+export const operators = {
+  extract,
+  'dedupe-document': dedupeDocument,
+  situate,
+  instruct,
+  'dedupe-instruction': dedupeInstruction,
+} as const
+
+export type OperatorName = keyof typeof operators

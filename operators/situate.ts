@@ -1,0 +1,43 @@
+import { z } from 'zod'
+import type { Document } from '../schemas/records.ts'
+import { compose, composeFor, line, type PromptOptions, promptOptions, type Subject } from './composition.ts'
+import type { Operator } from './operator.ts'
+import { ask } from './reply.ts'
+
+/** What the model answers. The descriptions stand in the prompt's sample too: a reply that repeats one is no reply. */
+export const situationReply = z.object({
+  user: z.string().describe('Who the person is.'),
+  motivation: z.string().describe('Why now.'),
+  scene: z.string().describe('One paragraph.'),
+  ability: z.string().describe('What to be able to do.'),
+  knowledge: z.string().describe('What to know.'),
+  extraInformation: z.string().describe('What the person supplies.'),
+  output: z.string().describe('What the person wants back.'),
+})
+
+function subjectOf({ text, title, url, language }: Document): Subject {
+  return { document: text, values: { title: line(title), url: line(url), language: line(language) } }
+}
+
+export const situate: Operator<'document', 'situation', PromptOptions> = {
+  name: 'situate',
+  version: 1,
+  from: 'document',
+  to: 'situation',
+  summary: 'imagines a person for whom the document matters, and what that person wants of an assistant',
+  reasons: [],
+  options: promptOptions,
+  prompt: { fields: ['document', 'title', 'url', 'language', 'demonstrations'] },
+  demonstrations: true,
+
+  async apply(record, context) {
+    const { document, messages } = composeFor(subjectOf(record), context)
+    const situation = await ask(context, messages, { name: 'situation', schema: situationReply })
+    const { id, url, title, language } = record
+    return [{ document: { id, url, title, language, ...document }, ...situation }]
+  },
+
+  messages(record, material) {
+    return compose(subjectOf(record), material).messages
+  },
+}

@@ -1,0 +1,60 @@
+/** Writes the tables of README.md from the code; with --check exits 1 where they are not fresh. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { z } from 'zod'
+import { operators } from '../operators/index.ts'
+import type { Operator } from '../operators/operator.ts'
+import { type ErrorEntry, errorTable } from '../schemas/errors.ts'
+import { settings } from '../streams/config.ts'
+import { describeOption } from '../streams/options.ts'
+
+const path = join(import.meta.dirname, '../README.md')
+
+const row = (...cells: string[]) => `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`
+
+function settingsTable(): string[] {
+  const rows = Object.entries(settings).map(([name, schema]) => {
+    const { flag, variable, help, facts } = describeOption(name, schema)
+    return row(`\`${flag}\``, `\`${variable}\``, `\`${name}\``, help, facts)
+  })
+  return [row('flag', 'environment', 'key', 'what', 'default, range, unit'), '|---|---|---|---|---|', ...rows]
+}
+
+function operatorsTable(): string[] {
+  const rows = Object.values(operators).flatMap(value => {
+    const operator = value as unknown as Operator
+    const { shape } = operator.options as z.ZodObject
+    const own = Object.entries(shape).map(([name, schema]) => {
+      const { help, facts } = describeOption(name, schema as z.ZodType)
+      return row(`\`${operator.name}\``, `\`${name}\``, help, facts)
+    })
+    return own.length > 0 ? own : [row(`\`${operator.name}\``, '', 'no options of its own', '')]
+  })
+  return [row('operator', 'key', 'what', 'default, range'), '|---|---|---|---|', ...rows]
+}
+
+function errorsTable(): string[] {
+  const ends = { record: 'a dead letter', task: 'ends the task', run: 'ends the run' }
+  const rows = Object.entries<ErrorEntry>(errorTable).map(([code, { retryable, stops, exit, help }]) =>
+    row(`\`${code}\``, `${retryable ? 'retried, then ' : ''}${ends[stops]}`, String(exit), help),
+  )
+  return [row('code', 'what follows', 'exit', 'what to do'), '|---|---|---|---|', ...rows]
+}
+
+let text = readFileSync(path, 'utf8')
+for (const [name, lines] of Object.entries({
+  settings: settingsTable(),
+  operators: operatorsTable(),
+  errors: errorsTable(),
+})) {
+  const [begin, end] = [`<!-- ${name}: generated, do not edit -->`, `<!-- end of ${name} -->`]
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
+  if (from < 0 || to < from) throw new Error(`README.md: the marks of ${name} are missing`)
+  text = `${text.slice(0, from + begin.length)}\n${lines.join('\n')}\n${text.slice(to)}`
+}
+
+if (!process.argv.includes('--check')) writeFileSync(path, text)
+else if (readFileSync(path, 'utf8') !== text) {
+  console.error('README.md is not fresh: run "npm run generate"')
+  process.exitCode = 1
+}

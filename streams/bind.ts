@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs'
+import { builtInSnapshot, type DemonstrationSnapshot } from '../operators/demonstrations.ts'
+import { Prompt } from '../operators/prompt.ts'
+import { messageOf, SituError } from '../schemas/errors.ts'
+import { closestName } from './closest-name.ts'
+import type { Config } from './config.ts'
+import { createModels } from './models/index.ts'
+import { StageBinding } from './stage-binding.ts'
+import { type Stage, stages } from './topology.ts'
+
+/**
+ * Gives each stage its options, prompt, model and demonstrations.
+ *
+ * @param prompts - Prompt files by operator, as `OPERATOR=FILE`; they go before those of the configuration.
+ * @throws {SituError} USAGE, CONFIGURATION_INVALID or PROMPT_INVALID, before anything is read or paid.
+ */
+export function bindStages(chosen: readonly Stage[], config: Config, prompts: readonly string[] = []): StageBinding[] {
+  const files = promptFiles(prompts)
+  const models = createModels(config)
+  let snapshot: DemonstrationSnapshot | null = null
+  return chosen.map(stage => {
+    const { operator } = stage
+    const own = config.operators[stage.name]
+    if (operator.demonstrations) snapshot ??= builtInSnapshot()
+    return new StageBinding(stage, own?.options ?? {}, {
+      prompt: operator.prompt ? loadPrompt(stage, files.get(stage.name) ?? own?.prompt) : null,
+      model: operator.prompt ? models(stage.name, own?.model) : null,
+      snapshot: operator.demonstrations ? snapshot : null,
+    })
+  })
+}
+
+function promptFiles(prompts: readonly string[]): Map<string, string> {
+  const withPrompt = stages.filter(stage => stage.operator.prompt).map(stage => stage.name as string)
+  const files = new Map<string, string>()
+  for (const given of prompts) {
+    const [name = '', ...rest] = given.split('=')
+    const file = rest.join('=')
+    if (!file) throw new SituError('USAGE', `--prompt ${given}: expected OPERATOR=FILE`)
+    if (!withPrompt.includes(name)) {
+      throw new SituError(
+        'USAGE',
+        `--prompt ${given}: no operator ${name} with a prompt${closestName(name, withPrompt)}`,
+      )
+    }
+    files.set(name, file)
+  }
+  return files
+}
+
+/**
+ * The prompt in force: a file, else the built-in one.
+ *
+ * @throws {SituError} PROMPT_INVALID; INPUT_UNREADABLE where the file can't be read.
+ */
+export function loadPrompt({ name, operator }: Stage, file?: string): Prompt {
+  const path = file ?? new URL(`../operators/prompts/${name}.md`, import.meta.url)
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new SituError('INPUT_UNREADABLE', `prompt of ${name}: ${messageOf(cause)}`, { cause })
+  }
+  return new Prompt(name, text, operator.prompt?.fields ?? [])
+}

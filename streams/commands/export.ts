@@ -1,0 +1,51 @@
+import { z } from 'zod'
+import { defineCommand } from '../command.ts'
+import { openPipeline } from '../pipeline.ts'
+import { sinkFor, sinks } from '../sinks/index.ts'
+import { nounOfTopic } from '../topology.ts'
+
+export const command = defineCommand({
+  name: 'export',
+  summary: 'writes the records of a topic to a file',
+  usage: 'TOPIC --out FILE',
+  words: { min: 1, max: 1 },
+  settings: [],
+  options: {
+    out: z.string().min(1).describe('File to write; - is stdout. The file is whole or not there.'),
+    format: z
+      .enum(sinks.map(({ name }) => name) as [string, ...string[]])
+      .optional()
+      .describe('Format; default: by the ending of the file.'),
+  },
+  examples: ['situ export deduped --out instructions.jsonl', 'situ export deduped --out instructions.jsonl.gz'],
+  async run({ config, words: [topic = ''], output, stop }, { out, format }) {
+    const noun = nounOfTopic(topic)
+    const sink = sinkFor(out, format ?? null)
+    const pipeline = await openPipeline(config, 'read')
+    try {
+      const writer = await sink.open(out)
+      let records = 0
+      for (let partition = 0; partition < pipeline.partitions && !stop.aborted; partition++) {
+        for await (const { messages } of pipeline.transport.read(topic, partition, 0, { signal: stop })) {
+          for (const { value } of messages) {
+            if (value === null) continue
+            await writer.write({ ...(await pipeline.serde.decode(noun, value)) })
+            records++
+          }
+        }
+      }
+      if (stop.aborted) {
+        await writer.abort()
+        return 130
+      }
+      await writer.close()
+      if (out !== '-')
+        await output.line(
+          config.settings.json ? JSON.stringify({ topic, records, out }) : `${records} records of ${topic} in ${out}`,
+        )
+      return 0
+    } finally {
+      await pipeline.close()
+    }
+  },
+})

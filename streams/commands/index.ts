@@ -1,0 +1,27 @@
+import type { Command } from '../command.ts'
+
+/** The only list of commands; each is loaded when it is called. */
+const commands: Record<string, () => Promise<{ command: Command }>> = {
+  demo: () => import('./demo.ts'),
+  ingest: () => import('./ingest.ts'),
+  run: () => import('./run.ts'),
+  topics: () => import('./topics.ts'),
+  tap: () => import('./tap.ts'),
+  trace: () => import('./trace.ts'),
+  failed: () => import('./failed.ts'),
+  export: () => import('./export.ts'),
+  prompt: () => import('./prompt.ts'),
+  check: () => import('./check.ts'),
+}
+
+export const commandNames: readonly string[] = Object.keys(commands)
+
+/** The command of this name; null where there is none. */
+export async function loadCommand(name: string): Promise<Command | null> {
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined
+  return load ? (await load()).command : null
+}
+
+export function allCommands(): Promise<Command[]> {
+  return Promise.all(Object.values(commands).map(async load => (await load()).command))
+}

@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto'
+import { z } from 'zod'
+import { type CommandContext, defineCommand } from '../command.ts'
+import { defaultIngestOptions, dryRun, Ingest, type IngestCounts, type IngestOptions } from '../ingest.ts'
+import { type InputEvent, type InputOptions, readInputs } from '../inputs/read-inputs.ts'
+import type { Logger } from '../log.ts'
+import { openPipeline, type Pipeline } from '../pipeline.ts'
+import { Progress } from '../progress.ts'
+import { sourceNames } from '../sources/index.ts'
+import { defaultSourceOptions } from '../sources/source.ts'
+import { sum } from '../task-record.ts'
+import { partitionOf } from '../topology.ts'
+
+const fieldList = (help: string) => z.array(z.string().min(1)).default([]).describe(help)
+
+export const command = defineCommand({
+  name: 'ingest',
+  summary: 'reads files, folders and stdin into the topic page',
+  usage: '[PATH … | -] [OPTIONS]',
+  words: { min: 0, max: 1_000_000 },
+  settings: ['strict', 'maxRecordBytes', 'partitions'],
+  options: {
+    as: z.enum(['page', 'article']).default('page').describe('Topic to write: article takes clean texts as they are.'),
+    format: z
+      .enum(sourceNames as [string, ...string[]])
+      .optional()
+      .describe('Format; default: by name, else by content.'),
+    textField: fieldList('Field that holds the page or text (JSON formats); paths such as data.text are allowed.'),
+    urlField: fieldList('Field that holds the address (JSON formats).'),
+    titleField: fieldList('Field that holds the title (JSON formats).'),
+    include: fieldList('Only files whose path below the folder matches the glob.'),
+    exclude: fieldList('No files whose path below the folder matches the glob.'),
+    limit: z.int().min(1).optional().describe('Inputs to read.').meta({ unit: 'records' }),
+    dryRun: z.boolean().default(false).describe('Show what would be read; write nothing.'),
+  },
+  examples: [
+    'situ ingest pages/ --include "**/*.html.gz"',
+    'crawler | situ ingest -',
+    'situ ingest texts.jsonl --as article --text-field body',
+  ],
+  notes: [
+    `Formats: ${sourceNames.join(', ')}; each also gzipped. Without a PATH it reads stdin.`,
+    'What can not be read goes to failed with its place; the rest goes on. Ctrl-C keeps what was read.',
+  ],
+  async run(context, options) {
+    const { config, log, words, stop } = context
+    const { maxRecordBytes } = config.settings
+    const input: InputOptions = {
+      format: options.format ?? null,
+      include: options.include,
+      exclude: options.exclude,
+      stdin: process.stdin,
+      source: {
+        maxRecordBytes,
+        textField: orDefault(options.textField, defaultSourceOptions.textField),
+        urlField: orDefault(options.urlField, defaultSourceOptions.urlField),
+        titleField: orDefault(options.titleField, defaultSourceOptions.titleField),
+      },
+    }
+    const paths = words.length === 0 ? ['-'] : words
+    const read = (signal: AbortSignal) => readInputs(paths, input, signal)
+    const limit = options.limit ?? null
+    const onEvent = (event: InputEvent) => logFault(log, event)
+    try {
+      const counts = options.dryRun
+        ? await dryRun(read(stop), { limit, onEvent })
+        : await write(context, { as: options.as, limit, onEvent }, read)
+      await report(context, counts, options.dryRun)
+      if (counts.unreadable > 0) return 1
+      return config.settings.strict && sum(counts.failed) > 0 ? 1 : 0
+    } finally {
+      // A terminal or a pipe that stays open must not keep the process.
+      process.stdin.destroy()
+    }
+  },
+})
+
+async function write(
+  { config, stop }: CommandContext,
+  options: Partial<IngestOptions>,
+  read: (signal: AbortSignal) => AsyncIterable<InputEvent>,
+): Promise<IngestCounts> {
+  const pipeline = await openPipeline(config, 'write')
+  try {
+    return await ingestWithProgress(pipeline, createIngest(pipeline, options), read, stop)
+  } finally {
+    await pipeline.close()
+  }
+}
+
+function orDefault(given: readonly string[], usual: readonly string[]): readonly string[] {
+  return given.length > 0 ? given : usual
+}
+
+export function createIngest(pipeline: Pipeline, options: Partial<IngestOptions>): Ingest {
+  const { transport, serde, clock, partitions } = pipeline
+  return new Ingest(
+    {
+      transport,
+      serde,
+      clock,
+      topicName: noun => noun,
+      partitionOf: (noun, record) => partitionOf(noun, record, partitions),
+    },
+    { ...defaultIngestOptions, uuid: randomUUID(), ...options },
+  )
+}
+
+export async function ingestWithProgress(
+  { clock }: Pipeline,
+  ingest: Ingest,
+  read: (signal: AbortSignal) => AsyncIterable<InputEvent>,
+  stop: AbortSignal,
+): Promise<IngestCounts> {
+  const progress = new Progress(process.stderr, clock, () => describeCounts(ingest.counts))
+  try {
+    return await ingest.run(read, stop)
+  } finally {
+    progress.end()
+  }
+}
+
+function logFault(log: Logger, event: InputEvent): void {
+  if (event.kind === 'unreadable') log.error({ code: event.error.code, path: event.path }, event.error.message)
+  if (event.kind === 'fault') log.warn({ code: event.code, source: event.source }, event.message)
+}
+
+export function describeCounts({ in: taken, done, alreadyThere, failed }: IngestCounts): string {
+  return `${taken} read: ${done} new, ${alreadyThere} already there, ${sum(failed)} failed`
+}
+
+async function report({ config, output }: CommandContext, counts: IngestCounts, dryRun: boolean): Promise<void> {
+  const { in: taken, done, alreadyThere, failed, unreadable } = counts
+  if (config.settings.json) {
+    return output.json({ in: taken, done, already_there: alreadyThere, failed, unreadable, dryRun })
+  }
+  const aside = unreadable > 0 ? `; ${unreadable} paths could not be read` : ''
+  await output.line(`${describeCounts(counts)}${aside}${dryRun ? ' (dry run: nothing is written)' : ''}`)
+}

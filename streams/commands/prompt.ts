@@ -1,0 +1,34 @@
+import { SituError } from '../../schemas/errors.ts'
+import { loadPrompt } from '../bind.ts'
+import { closestName } from '../closest-name.ts'
+import { defineCommand } from '../command.ts'
+import { stages } from '../topology.ts'
+
+export const command = defineCommand({
+  name: 'prompt',
+  summary: 'shows the prompt of an operator, its hash and its placeholders',
+  usage: 'show OPERATOR',
+  words: { min: 2, max: 2 },
+  settings: [],
+  options: {},
+  examples: ['situ prompt show instruct', 'situ prompt show instruct --json | jq -r .text > my-instruct.md'],
+  notes: [
+    'The text goes to stdout, hash and placeholders to stderr: situ prompt show instruct > my-instruct.md copies it.',
+  ],
+  async run({ config, words: [verb = '', name = ''], output }) {
+    if (verb !== 'show') throw new SituError('USAGE', `unknown word ${verb}${closestName(verb, ['show'])}`)
+    const withPrompt = stages.filter(stage => stage.operator.prompt)
+    const stage = withPrompt.find(stage => stage.name === name)
+    if (!stage) {
+      const known = withPrompt.map(stage => stage.name)
+      throw new SituError('USAGE', `no operator ${name} with a prompt${closestName(name, known)}`)
+    }
+    const { hash, text, placeholders } = loadPrompt(stage, config.operators[name]?.prompt)
+    if (config.settings.json) await output.json({ operator: name, hash, placeholders, text })
+    else {
+      process.stderr.write(`hash ${hash}\nplaceholders ${placeholders.join(', ')}\n`)
+      await output.line(text.trimEnd())
+    }
+    return 0
+  },
+})

@@ -1,0 +1,122 @@
+import { z } from 'zod'
+import { SituError } from '../../schemas/errors.ts'
+import { bindStages } from '../bind.ts'
+import { type CommandContext, defineCommand } from '../command.ts'
+import type { Config } from '../config.ts'
+import { openPipeline, type Pipeline } from '../pipeline.ts'
+import { Progress } from '../progress.ts'
+import { Run, type RunOptions, type RunSummary, standingFailures } from '../run.ts'
+import { renderStages } from '../status-table.ts'
+import { sum } from '../task-record.ts'
+import { selectStages } from '../topology.ts'
+
+export const command = defineCommand({
+  name: 'run',
+  summary: 'runs the operators until all is done, or for ever with --follow',
+  usage: '[OPERATOR …] [OPTIONS]',
+  words: { min: 0, max: 100 },
+  settings: [
+    'model',
+    'concurrency',
+    'ordered',
+    'strict',
+    'drainSeconds',
+    'recordTimeoutSeconds',
+    'modelTimeoutSeconds',
+    'maxAttempts',
+    'backoffMs',
+    'partitions',
+    'retentionDays',
+    'retentionBytes',
+    'standInLatencyMs',
+  ],
+  options: {
+    follow: z.boolean().default(false).describe('Go on waiting for records; ends on SIGINT or SIGTERM.'),
+    untilIdle: z.boolean().default(false).describe('End when all is done (this is the default).'),
+    limit: z.int().min(1).optional().describe('Inputs for each operator.').meta({ unit: 'records' }),
+    prompt: z.array(z.string()).default([]).describe('OPERATOR=FILE: another prompt for an operator.'),
+    acceptChange: z
+      .boolean()
+      .default(false)
+      .describe('Go on though prompt, model, parameters or options have changed.'),
+  },
+  examples: [
+    'situ run extract',
+    'situ run --model stand-in',
+    'situ run situate instruct --model big --concurrency 64 --follow',
+    'situ run --prompt instruct=my-instruct.md --accept-change',
+  ],
+  notes: [
+    'A second run on the same folder takes the tasks that are free and names those that are held.',
+    'SIGINT and SIGTERM end it cleanly within --drain-seconds; the next run goes on from there.',
+  ],
+  async run(context, options) {
+    if (options.follow && options.untilIdle)
+      throw new SituError('USAGE', '--follow and --until-idle exclude each other')
+    const { config, log } = context
+    const bindings = bindStages(selectStages(context.words), config, options.prompt)
+    const pipeline = await openPipeline(config, 'write')
+    try {
+      const run = new Run(
+        pipeline,
+        { ...runOptions(config, context.stop), ...options, bindings, limit: options.limit ?? null },
+        log,
+      )
+      const summary = await runWithProgress(run, pipeline)
+      await report(context, summary)
+      return config.settings.strict && standingFailures(summary.counters) > 0 ? 1 : 0
+    } finally {
+      await pipeline.close()
+    }
+  },
+})
+
+/** The run options that are settings. */
+export function runOptions({ settings }: Config, stop: AbortSignal): Omit<RunOptions, 'bindings'> {
+  return {
+    concurrency: settings.concurrency,
+    limit: null,
+    follow: false,
+    ordered: settings.ordered,
+    acceptChange: false,
+    drainMs: settings.drainSeconds * 1000,
+    retry: {
+      maxAttempts: settings.maxAttempts,
+      backoffMs: settings.backoffMs,
+      maxBackoffMs: 30_000,
+      recordTimeoutMs: settings.recordTimeoutSeconds * 1000,
+    },
+    stop,
+  }
+}
+
+export async function runWithProgress(run: Run, { clock }: Pipeline): Promise<RunSummary> {
+  const progress = new Progress(process.stderr, clock, () => progressLine(run))
+  try {
+    return await run.work()
+  } finally {
+    progress.end()
+  }
+}
+
+/** Such as `extract 66 (2 dropped), situate 40 + 16 in flight`. */
+function progressLine(run: Run): string {
+  const parts = Object.entries(run.counters).map(([name, { done, dropped, failed, inFlight }]) => {
+    const aside = [
+      ...(sum(dropped) > 0 ? [`${sum(dropped)} dropped`] : []),
+      ...(sum(failed) > 0 ? [`${sum(failed)} failed`] : []),
+    ]
+    const flight = inFlight > 0 ? ` + ${inFlight} in flight` : ''
+    return `${name} ${done}${aside.length > 0 ? ` (${aside.join(', ')})` : ''}${flight}`
+  })
+  return parts.join(', ') || 'starting'
+}
+
+async function report({ config, output }: CommandContext, { counters, held }: RunSummary): Promise<void> {
+  if (config.settings.json) return output.json({ operators: counters, held })
+  if (held.length > 0) await output.line(`held by another worker: ${held.join(', ')}`)
+  if (Object.keys(counters).length === 0) return output.line('nothing to do: no task was free')
+  await output.line(renderStages(counters))
+  const failures = standingFailures(counters)
+  if (failures > 0) await output.line(`\n${failures} dead letters stand: situ failed lists them`)
+}

@@ -1,0 +1,40 @@
+import { z } from 'zod'
+import { defineCommand } from '../command.ts'
+import { openPipeline } from '../pipeline.ts'
+import { readStatus } from '../status.ts'
+import { renderStatus } from '../status-table.ts'
+import { verify } from '../verify.ts'
+
+export const command = defineCommand({
+  name: 'topics',
+  summary: 'shows every topic and operator, and whether the sums add up',
+  usage: '[--verify] [--json]',
+  words: { min: 0, max: 0 },
+  settings: [],
+  options: {
+    verify: z
+      .boolean()
+      .default(false)
+      .describe('Do not trust counters: count the records of the topics again, by parent.'),
+  },
+  examples: ['situ topics', 'situ topics --verify', 'situ topics --json'],
+  notes: ['Exits 1 where conservation is broken: inputs = done + dropped + failed + in flight, for every operator.'],
+  async run({ config, output, stop }, options) {
+    const pipeline = await openPipeline(config, 'read')
+    try {
+      const survey = await pipeline.transport.survey('task')
+      const status = await readStatus(pipeline, survey)
+      const differences = options.verify ? await verify(pipeline, survey, status.operators, stop) : []
+      const broken = status.conservation === 'broken' || differences.length > 0
+      const whole = {
+        ...status,
+        conservation: broken ? ('broken' as const) : ('ok' as const),
+        differences: [...status.differences, ...differences],
+      }
+      await (config.settings.json ? output.json(whole) : output.line(renderStatus(whole)))
+      return broken ? 1 : 0
+    } finally {
+      await pipeline.close()
+    }
+  },
+})

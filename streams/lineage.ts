@@ -1,0 +1,93 @@
+import type { Noun, Place, Provenance, Records } from '../schemas/records.ts'
+import type { Pipeline } from './pipeline.ts'
+import { topicNouns } from './topology.ts'
+import type { Message } from './transports/transport.ts'
+
+/** A record with where it lies. */
+export interface Found {
+  topic: Noun
+  partition: number
+  offset: number
+  record: Records[Noun]
+}
+
+/** A record and what became of it. */
+export interface Descendant extends Found {
+  children: Descendant[]
+}
+
+/** Topics whose records are part of the chain. */
+const chain = topicNouns.filter(noun => !['prompt', 'task', 'retry', 'signature'].includes(noun))
+
+/** The record with this id, in whichever topic; null where there is none. */
+export async function findRecord(pipeline: Pipeline, id: string): Promise<Found | null> {
+  for (const topic of chain) {
+    const message = await pipeline.transport.get(topic, id)
+    if (message) return decode(pipeline, topic, message)
+  }
+  return null
+}
+
+/** The records that it was made from, the nearest first. */
+export async function ancestors(pipeline: Pipeline, found: Found): Promise<Found[]> {
+  const way: Found[] = []
+  for (let place = inputOf(found); place; ) {
+    const message = await readAt(pipeline, place)
+    if (!message) break
+    const next = await decode(pipeline, place.topic as Noun, message)
+    way.push(next)
+    place = inputOf(next)
+  }
+  return way
+}
+
+/** What became of it: outputs, drops and dead letters, and theirs. */
+export async function descendants(pipeline: Pipeline, found: Found): Promise<Descendant> {
+  const children: Descendant[] = []
+  for (const topic of chain) {
+    for await (const message of pipeline.transport.children(topic, found.record.id)) {
+      if (message.value === null) continue
+      children.push(await descendants(pipeline, await decode(pipeline, topic, message)))
+    }
+  }
+  return { ...found, children }
+}
+
+/** The kept record that a near-duplicate repeats: a twin may itself have been dropped for another. */
+export async function keptTwin(pipeline: Pipeline, dropped: Records['dropped']): Promise<string | null> {
+  const seen = new Set<string>()
+  let { twin } = dropped
+  while (twin && !seen.has(twin)) {
+    seen.add(twin)
+    const further: Message[] = []
+    for await (const message of pipeline.transport.children('dropped', twin)) further.push(message)
+    const last = further.at(-1)
+    if (!last) return twin
+    twin = (await pipeline.serde.decode('dropped', last.value)).twin
+  }
+  return dropped.twin
+}
+
+/** How a model-made record came to be; null for the others. */
+export function provenanceOf({ record }: Found): Provenance | null {
+  return 'provenance' in record ? record.provenance : null
+}
+
+/** Where the input of a record lies; null at the beginning of the chain. */
+export function inputOf({ record }: Found): Place | null {
+  if ('place' in record) return record.place
+  if ('input' in record && typeof record.input === 'object') return record.input
+  return 'provenance' in record ? (record.provenance?.input ?? null) : null
+}
+
+export async function readAt({ transport }: Pipeline, { topic, partition, offset }: Place): Promise<Message | null> {
+  for await (const { messages } of transport.read(topic, partition, offset, { maxMessages: 1 })) {
+    return messages.find(message => message.offset === offset) ?? null
+  }
+  return null
+}
+
+async function decode({ serde }: Pipeline, topic: Noun, message: Message): Promise<Found> {
+  const { partition, offset, value } = message
+  return { topic, partition, offset, record: await serde.decode(topic, value) }
+}

@@ -1,0 +1,155 @@
+import { type ErrorCode, type ErrorDetails, messageOf, SituError } from '../../../schemas/errors.ts'
+
+/** A refusal with a status, as the client throws it; `error.body` is the whole answer. */
+export interface StatusAnswer {
+  status: number
+  headers: Headers | undefined
+  error: { body: string } | undefined
+}
+
+const maxMessageChars = 300
+/** A shorter key would take ordinary words out of the messages. */
+const minKeyChars = 5
+
+/** Errors of one endpoint; the key stands in none of them, whatever the endpoint sends back. */
+export class Failures {
+  readonly #who: string
+  readonly #key: string
+
+  constructor(who: string, key: string) {
+    this.#who = who
+    this.#key = key
+  }
+
+  make(code: ErrorCode, problem: string, { cause, ...details }: ErrorDetails = {}): SituError {
+    const content = details.evidence?.content
+    return new SituError(code, this.#scrub(`model ${this.#who}: ${problem}`), {
+      ...details,
+      ...(details.evidence && typeof content === 'string'
+        ? { evidence: { kind: details.evidence.kind, content: this.#scrub(content) } }
+        : {}),
+      ...(cause === undefined ? {} : { cause: this.#scrubCause(cause) }),
+    })
+  }
+
+  broken(problem: string, response: string, cause?: unknown): SituError {
+    const evidence = { kind: 'response', content: response } as const
+    return this.make('MODEL_RESPONSE_BROKEN', problem, cause === undefined ? { evidence } : { evidence, cause })
+  }
+
+  ofStatus(answer: StatusAnswer): StatusFailure {
+    const body = answer.error?.body ?? ''
+    const code = codeOf(answer.status, body)
+    const wait = retryAfterMs(answer.headers)
+    const failure = this.make(code, `status ${answer.status} ${readMessage(body)}`.trim(), {
+      evidence: { kind: 'response', content: body },
+      ...(wait === undefined ? {} : { retryAfterMs: wait }),
+    })
+    return new StatusFailure(failure, answer.status)
+  }
+
+  #scrub(text: string): string {
+    return this.#key.length < minKeyChars ? text : text.replaceAll(this.#key, '[key]')
+  }
+
+  /** Only the messages are kept: the client's errors hold headers and answers. */
+  #scrubCause(cause: unknown): Error {
+    const inner = cause instanceof Error && cause.cause !== undefined ? `: ${messageOf(cause.cause)}` : ''
+    return new Error(this.#scrub(`${messageOf(cause)}${inner}`))
+  }
+}
+
+/** A refusal with its status, for what comes before the caller. */
+export class StatusFailure extends SituError {
+  readonly status: number
+
+  constructor(failure: SituError, status: number) {
+    super(failure.code, failure.message, {
+      ...(failure.evidence ? { evidence: failure.evidence } : {}),
+      ...(failure.retryAfterMs === undefined ? {} : { retryAfterMs: failure.retryAfterMs }),
+    })
+    this.status = status
+  }
+}
+
+const formatStatuses = [400, 404, 415, 422, 500, 501]
+
+/** Whether the endpoint refuses the format of the reply, and might take another one. */
+export function refusesFormat(error: unknown): boolean {
+  if (!(error instanceof StatusFailure) || !formatStatuses.includes(error.status)) return false
+  if (error.code === 'MODEL_CONTEXT_EXCEEDED' || error.code === 'MODEL_CONTENT_FILTERED') return false
+  const answer = String(error.evidence?.content ?? '')
+  return /response[_ ]?format|json[_ ]?(?:schema|object|mode)|structured[_ ]?outputs?|guided|grammar/i.test(answer)
+}
+
+const contextMessage =
+  /context_length_exceeded|exceed_context_size|context (?:length|window|size)|maximum (?:model |prompt )?(?:context|length)|max_model_len|(?:prompt|input|request|messages?) (?:is|are) too (?:long|large)|too many (?:input )?tokens/i
+const filterMessage =
+  /content[_ ](?:filter|policy|management|moderation)|responsible ?ai|safety (?:system|policy|filter)|flagged|moderation/i
+
+function codeOf(status: number, body: string): ErrorCode {
+  const isRefusal = [400, 403, 413, 422, 451].includes(status)
+  if (isRefusal && status !== 403 && contextMessage.test(body)) return 'MODEL_CONTEXT_EXCEEDED'
+  if (isRefusal && filterMessage.test(body)) return 'MODEL_CONTENT_FILTERED'
+  if (status === 401 || status === 403) return 'MODEL_UNAUTHORIZED'
+  if (status === 404) return 'MODEL_NOT_FOUND'
+  if (status === 429) return 'MODEL_RATE_LIMITED'
+  if (status === 408 || status === 409 || status >= 500) return 'MODEL_UNAVAILABLE'
+  return status >= 400 ? 'MODEL_REQUEST_REFUSED' : 'MODEL_RESPONSE_BROKEN'
+}
+
+/** What the answer says of itself; servers name it `error.message`, `message` or `detail`. */
+function readMessage(body: string): string {
+  let said: unknown = body
+  try {
+    const parsed: unknown = JSON.parse(body)
+    const of = (value: unknown, name: string) =>
+      value !== null && typeof value === 'object' ? (value as Record<string, unknown>)[name] : undefined
+    const error = of(parsed, 'error')
+    said = of(error, 'message') ?? error ?? of(parsed, 'message') ?? of(parsed, 'detail') ?? parsed
+  } catch {
+    // Not JSON: its own text is what it says.
+  }
+  const text = typeof said === 'string' ? said : JSON.stringify(said)
+  return text.replace(/\s+/g, ' ').slice(0, maxMessageChars).toWellFormed()
+}
+
+/** Reads `retry-after-ms`, and `retry-after` in seconds or as a date. */
+function retryAfterMs(headers: Headers | undefined): number | undefined {
+  const exact = numberIn(headers?.get('retry-after-ms'))
+  if (exact !== undefined) return exact
+  const header = headers?.get('retry-after')
+  const seconds = numberIn(header)
+  if (seconds !== undefined) return seconds * 1000
+  const date = Date.parse(header ?? '')
+  if (Number.isNaN(date)) return undefined
+  // By the endpoint's own clock where it tells it: ours may differ.
+  const now = Date.parse(headers?.get('date') ?? '')
+  return Math.max(0, date - (Number.isNaN(now) ? Date.now() : now))
+}
+
+function numberIn(header: string | null | undefined): number | undefined {
+  const value = /^\s*\d+(?:\.\d*)?\s*$/.test(header ?? '') ? Number(header) : Number.NaN
+  return Number.isFinite(value) ? value : undefined
+}
+
+const cutCodes = [
+  'ECONNRESET',
+  'EPIPE',
+  'UND_ERR_SOCKET',
+  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
+  'HPE_INVALID_CONSTANT',
+]
+
+/** Tells an endpoint that can't be reached from one that hung up. */
+export function connectionFailure(cause: unknown): { code: ErrorCode; message: string } {
+  const reasons: string[] = []
+  for (let error = cause; error instanceof Error && reasons.length < 8; error = error.cause) {
+    reasons.push((error as NodeJS.ErrnoException).code ?? '', error.message)
+  }
+  const said = reasons.filter(reason => reason !== '' && reason !== 'fetch failed')
+  const isCut = said.some(reason => cutCodes.includes(reason) || reason.startsWith('HPE_'))
+  const code = isCut ? 'MODEL_RESPONSE_BROKEN' : 'MODEL_UNREACHABLE'
+  const problem = isCut ? 'the connection was cut before an answer' : 'nothing answers at the base URL'
+  return { code, message: `${problem} (${[...new Set(said)].join(': ') || messageOf(cause)})` }
+}

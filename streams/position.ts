@@ -1,0 +1,96 @@
+import type { Position as PositionRecord } from '../schemas/records.ts'
+
+interface Entry {
+  offset: number
+  committed: boolean
+}
+
+/**
+ * How far one input topic of a task has been worked: every offset below `next` is finished, and some beyond it are.
+ *
+ * Offsets are taken in ascending order and finished in any; those that the log has no message for count as finished.
+ */
+export class Position {
+  readonly topic: string
+  /** Behind the last offset that was read. */
+  readTo: number
+  readonly #finishedBefore: readonly (readonly [first: number, last: number])[]
+  /** Taken offsets from the oldest unfinished one on. */
+  #entries: Entry[] = []
+  #byOffset = new Map<number, Entry>()
+
+  constructor(topic: string, stored?: PositionRecord) {
+    this.topic = topic
+    const next = stored?.next ?? 0
+    this.readTo = next
+    const pairs: [number, number][] = []
+    const finished = stored?.finished ?? []
+    for (let index = 0; index + 1 < finished.length; index += 2) {
+      pairs.push([next + (finished[index] ?? 0), next + (finished[index + 1] ?? 0)])
+    }
+    this.#finishedBefore = pairs
+  }
+
+  /** Every offset below it is committed. */
+  get next(): number {
+    return this.#entries.find(entry => !entry.committed)?.offset ?? this.readTo
+  }
+
+  /** Taken offsets that the commits can't leave behind yet, committed ones among them. */
+  get window(): number {
+    return this.#entries.length
+  }
+
+  /** Whether an earlier run has finished it. */
+  wasFinished(offset: number): boolean {
+    return this.#finishedBefore.some(([first, last]) => offset >= first && offset <= last)
+  }
+
+  /** Takes an offset, in ascending order. @returns False where an earlier run has finished it. */
+  take(offset: number): boolean {
+    const finished = this.wasFinished(offset)
+    const entry = { offset, committed: finished }
+    this.#entries.push(entry)
+    this.#byOffset.set(offset, entry)
+    this.readTo = offset + 1
+    return !finished
+  }
+
+  /** The batch is read up to here: control records and gaps behind its last message are passed. */
+  pass(next: number): void {
+    this.readTo = Math.max(this.readTo, next)
+  }
+
+  /** Counts the offsets as committed; the returned function takes that back, for a commit that failed. */
+  finish(offsets: readonly number[]): () => void {
+    const entries = offsets.flatMap(offset => this.#byOffset.get(offset) ?? [])
+    for (const entry of entries) entry.committed = true
+    return () => {
+      for (const entry of entries) entry.committed = false
+    }
+  }
+
+  /** Forgets what lies below `next`. Only after a commit that succeeded. */
+  trim(): void {
+    let open = this.#entries.findIndex(entry => !entry.committed)
+    if (open < 0) open = this.#entries.length
+    for (const entry of this.#entries.slice(0, open)) this.#byOffset.delete(entry.offset)
+    this.#entries = this.#entries.slice(open)
+  }
+
+  toRecord(): PositionRecord {
+    const next = this.next
+    const finished: number[] = []
+    let open = true
+    for (const entry of this.#entries) {
+      if (entry.offset < next) continue
+      if (entry.committed && open) finished.push(entry.offset - next, entry.offset - next)
+      else if (entry.committed) finished[finished.length - 1] = entry.offset - next
+      open = !entry.committed
+    }
+    for (const [first, last] of this.#finishedBefore) {
+      if (last >= this.readTo) finished.push(Math.max(first, this.readTo) - next, last - next)
+    }
+    return { topic: this.topic, next, finished }
+  }
+}

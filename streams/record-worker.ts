@@ -1,0 +1,300 @@
+import type { StatefulIndex } from '../operators/dedup/near-duplicate-index.ts'
+import { hash } from '../operators/hash.ts'
+import { type Context, type Draft, Drop, type RecordedModel } from '../operators/operator.ts'
+import type { Tokenizer } from '../operators/tokenizer.ts'
+import { type ErrorCode, messageOf, SituError } from '../schemas/errors.ts'
+import { type Noun, type Place, type Records, schemas } from '../schemas/records.ts'
+import type { Serde } from '../schemas/serde.ts'
+import { CallRecorder, CallRefused } from './call-recorder.ts'
+import type { Clock } from './clock.ts'
+import { evidenceLimitBytes, makeEvidence } from './evidence.ts'
+import { identify } from './identity.ts'
+import type { Logger } from './log.ts'
+import type { StageBinding } from './stage-binding.ts'
+import { partitionOf } from './topology.ts'
+import type { Message, OutgoingMessage } from './transports/transport.ts'
+
+/** What became of one input. */
+export type Result =
+  | { kind: 'done'; out: number }
+  | { kind: 'dropped'; reason: string }
+  | { kind: 'failed'; code: ErrorCode }
+
+export interface Outcome {
+  result: Result
+  messages: OutgoingMessage[]
+}
+
+export interface RetryPolicy {
+  /** Tries of one record, the first among them. */
+  maxAttempts: number
+  /** Wait before the second try; doubled for each further one, at most `maxBackoffMs`. */
+  backoffMs: number
+  maxBackoffMs: number
+  /** Longest time that one record may take, waits included. */
+  recordTimeoutMs: number
+}
+
+export interface RecordWorkerPorts {
+  binding: StageBinding
+  serde: Serde
+  clock: Clock
+  log: Logger
+  tokenizer: Tokenizer
+  index: StatefulIndex | null
+  retry: RetryPolicy
+  /** Partitions of the topics written to. */
+  partitions: number
+  maxMessageBytes: number
+  /** False once no new model call may begin. */
+  mayCall: () => boolean
+}
+
+/** Works one record of a stage: decodes it, applies the operator with retries, encodes what comes out. */
+export class RecordWorker {
+  readonly #ports: RecordWorkerPorts
+
+  constructor(ports: RecordWorkerPorts) {
+    this.#ports = ports
+  }
+
+  /**
+   * @param signal - Aborts the work; the record then stays uncommitted.
+   * @throws {SituError} An error that ends the task or the run.
+   * @throws {CallRefused} A drain has begun.
+   */
+  async work(message: Message, signal: AbortSignal): Promise<Outcome> {
+    const { stage } = this.#ports.binding
+    const place: Place = { id: null, topic: message.topic, partition: message.partition, offset: message.offset }
+    const limit = new RecordLimit(this.#ports, signal)
+    const work = new Work(this.#ports, place, limit)
+    try {
+      const record = identify(stage.operator.from, await this.#ports.serde.decode(stage.operator.from, message.value))
+      place.id = record.id
+      const applied = await limit.race(work.apply(record))
+      return applied instanceof Drop ? work.dropped(applied) : work.done(applied)
+    } catch (error) {
+      if (signal.aborted || error instanceof CallRefused) throw error
+      const failure = limit.asFailure(error, stage.name)
+      if (failure.stops !== 'record') throw failure
+      return work.failed(failure, message.value)
+    } finally {
+      limit.end()
+    }
+  }
+}
+
+/** The time that one record may take. */
+class RecordLimit {
+  readonly #controller = new AbortController()
+  readonly #ended = new AbortController()
+  readonly #aborted: Promise<never>
+  readonly #outer: AbortSignal
+  readonly #timeoutMs: number
+  #timedOut = false
+  readonly #forward: () => void
+
+  constructor({ retry, clock }: RecordWorkerPorts, outer: AbortSignal) {
+    this.#outer = outer
+    this.#timeoutMs = retry.recordTimeoutMs
+    this.#forward = () => this.#controller.abort(outer.reason)
+    if (outer.aborted) this.#forward()
+    outer.addEventListener('abort', this.#forward, { once: true })
+    this.#aborted = new Promise((_, reject) => {
+      this.signal.addEventListener('abort', () => reject(this.signal.reason), { once: true })
+    })
+    this.#aborted.catch(() => {})
+    void clock.sleep(this.#timeoutMs, this.#ended.signal).then(() => {
+      if (this.#ended.signal.aborted) return
+      this.#timedOut = true
+      this.#controller.abort(new Error('record timeout'))
+    })
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** An operator that does not heed the signal must not hold its slot for ever. */
+  race<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.#aborted])
+  }
+
+  asFailure(error: unknown, stage: string): SituError {
+    if (this.#timedOut) {
+      return new SituError('OPERATOR_TIMEOUT', `${stage}: the record took longer than ${this.#timeoutMs} ms`)
+    }
+    if (error instanceof SituError) return error
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    return new SituError('OPERATOR_BUG', `${stage}: ${messageOf(error)}`, {
+      cause: error,
+      evidence: { kind: 'stack', content: stack },
+    })
+  }
+
+  end(): void {
+    this.#ended.abort()
+    this.#outer.removeEventListener('abort', this.#forward)
+  }
+}
+
+/** One record under work. */
+class Work {
+  readonly #ports: RecordWorkerPorts
+  readonly #binding: StageBinding
+  readonly #place: Place
+  readonly #limit: RecordLimit
+  readonly #recorder: CallRecorder | null
+  #attempts = 0
+  #demonstrations: readonly string[] = []
+
+  constructor(ports: RecordWorkerPorts, place: Place, limit: RecordLimit) {
+    this.#ports = ports
+    this.#binding = ports.binding
+    this.#place = place
+    this.#limit = limit
+    const { model } = ports.binding
+    this.#recorder = model ? new CallRecorder(ports, model, place, limit.signal) : null
+  }
+
+  /** Tries the operator until it answers, fails for good, or has been tried often enough. */
+  async apply(record: Records[Noun]): Promise<Draft<Noun>[] | Drop> {
+    const { retry, clock, mayCall } = this.#ports
+    const context = this.#context(record.id)
+    for (;;) {
+      this.#attempts++
+      try {
+        return await this.#binding.stage.operator.apply(record, context)
+      } catch (error) {
+        const again = error instanceof SituError && error.retryable && this.#attempts < retry.maxAttempts
+        if (!again || this.#limit.signal.aborted) throw error
+        const backoff = Math.min(retry.maxBackoffMs, retry.backoffMs * 2 ** (this.#attempts - 1))
+        await clock.sleep(error.retryAfterMs ?? backoff * jitter(record.id, this.#attempts), this.#limit.signal)
+        if (!mayCall()) throw new CallRefused()
+      }
+    }
+  }
+
+  done(drafts: readonly Draft<Noun>[]): Outcome {
+    const { stage } = this.#binding
+    if (drafts.length === 0) {
+      throw new SituError('OPERATOR_BUG', `${stage.name}: returned no record and no drop`)
+    }
+    const noun = stage.operator.to
+    const provenance = this.#recorder?.provenance()
+    const messages = drafts.map((draft, index) => {
+      const id = this.#binding.outputId(this.#place.id ?? '', this.#demonstrations, 0, index)
+      const made = { ...draft, id, ...(hasInput(noun) && { input: this.#place }), ...(provenance && { provenance }) }
+      return this.#message(stage.output, noun, made as unknown as Records[Noun])
+    })
+    return { result: { kind: 'done', out: messages.length }, messages }
+  }
+
+  dropped({ reason, details }: Drop): Outcome {
+    const { stage } = this.#binding
+    if (!stage.operator.reasons.includes(reason)) {
+      throw new SituError('OPERATOR_BUG', `${stage.name}: drops for ${reason}, which it does not declare`)
+    }
+    const record: Records['dropped'] = {
+      id: hash('dropped', this.#binding.outputId(this.#place.id ?? '', this.#demonstrations, 0, 0)),
+      operator: stage.name,
+      reason,
+      input: this.#place.id,
+      twin: details.twin ?? null,
+      similarity: details.similarity ?? null,
+      detail: details.detail ?? null,
+      provenance: this.#recorder?.provenance() ?? null,
+      place: this.#place,
+    }
+    return { result: { kind: 'dropped', reason }, messages: [this.#message('dropped', 'dropped', record)] }
+  }
+
+  failed(error: SituError, value: Uint8Array | null): Outcome {
+    const { topic, partition, offset } = this.#place
+    const record: Records['failed'] = {
+      id: deadLetterId(this.#binding.stage.name, this.#place),
+      operator: this.#binding.stage.name,
+      code: error.code,
+      message: error.message,
+      input: this.#place.id,
+      attempts: Math.max(1, this.#attempts),
+      evidence: makeEvidence(error.evidence?.content ?? '', error.evidence?.kind ?? 'none'),
+      source: null,
+      place: { id: this.#place.id, topic, partition, offset },
+      value: value && value.length <= evidenceLimitBytes ? Buffer.from(value) : null,
+      provenance: this.#recorder?.provenance(error.code) ?? null,
+      time: this.#ports.clock.now(),
+    }
+    return { result: { kind: 'failed', code: error.code }, messages: [this.#message('failed', 'failed', record)] }
+  }
+
+  #message<N extends Noun>(topic: string, noun: N, record: Records[N]): OutgoingMessage {
+    const { serde, partitions, maxMessageBytes, binding } = this.#ports
+    let encoded: ReturnType<Serde['encode']>
+    try {
+      encoded = serde.encode(noun, record)
+    } catch (cause) {
+      throw new SituError('OPERATOR_BUG', `${binding.stage.name}: ${messageOf(cause)}`, { cause })
+    }
+    const bytes = encoded.value.length + record.id.length
+    if (bytes > maxMessageBytes) {
+      const rule = `the transport takes at most ${maxMessageBytes}`
+      throw new SituError('RECORD_TOO_LARGE', `${binding.stage.name}: a ${noun} of ${bytes} bytes; ${rule}`)
+    }
+    const partition = partitionOf(noun, record, partitions)
+    return { topic, partition, key: record.id, ...encoded, parent: this.#place.id }
+  }
+
+  #context(id: string): Context<Record<string, unknown>> {
+    const { binding, tokenizer, index } = this.#ports
+    const recorder = this.#recorder
+    const declared = <T>(port: T | null | undefined, name: string): T => {
+      if (port === null || port === undefined) {
+        throw new SituError('OPERATOR_BUG', `${binding.stage.name}: uses the port ${name} without declaring it`)
+      }
+      return port
+    }
+    return {
+      id,
+      options: binding.options,
+      tokenizer,
+      signal: this.#limit.signal,
+      get prompt() {
+        return declared(binding.prompt, 'prompt')
+      },
+      get model(): RecordedModel {
+        return declared(recorder, 'model')
+      },
+      get demonstrations() {
+        return declared(binding.snapshot, 'demonstrations')
+      },
+      get index() {
+        return declared(index, 'index')
+      },
+      showed: demonstrations => {
+        this.#demonstrations = demonstrations
+        if (recorder) recorder.demonstrations = demonstrations
+      },
+    }
+  }
+}
+
+const nounsWithInput = new Set(
+  Object.entries(schemas).flatMap(([noun, schema]) =>
+    (schema as { fields: { name: string }[] }).fields.some(field => field.name === 'input') ? [noun] : [],
+  ),
+)
+
+function hasInput(noun: Noun): boolean {
+  return nounsWithInput.has(noun)
+}
+
+/** The same for the same stage and input, so that a second failure takes the place of the first. */
+function deadLetterId(stage: string, place: Place): string {
+  return hash('failed', stage, place.id ?? `${place.topic}/${place.partition}/${place.offset}`)
+}
+
+/** Between 0.5 and 1, by record and try: waits spread out, and a rerun waits alike. */
+function jitter(id: string, attempt: number): number {
+  return 0.5 + Number.parseInt(hash(id, String(attempt)).slice(0, 8), 16) / 0x1_0000_0000 / 2
+}

@@ -1,0 +1,225 @@
+import { createTokenizer } from '../operators/gpt-tokenizer.ts'
+import { SituError } from '../schemas/errors.ts'
+import type { Counters, Prompt as PromptRecord } from '../schemas/records.ts'
+import type { Logger } from './log.ts'
+import type { Pipeline } from './pipeline.ts'
+import type { StageBinding } from './stage-binding.ts'
+import { TaskLoop, type TaskLoopPorts } from './task-loop.ts'
+import { addUp, sum } from './task-record.ts'
+import { partitionOf, tasksOf } from './topology.ts'
+import type { Claim, Membership } from './transports/transport.ts'
+
+const pollMs = 20
+/** A record that is open this long is named in the log, once. */
+const stuckMs = 60_000
+
+export interface RunOptions {
+  bindings: readonly StageBinding[]
+  concurrency: number
+  /** Inputs for each operator; null for no limit. */
+  limit: number | null
+  /** Go on waiting for records where all is done. */
+  follow: boolean
+  ordered: boolean
+  acceptChange: boolean
+  drainMs: number
+  retry: TaskLoopPorts['retry']
+  /** Aborted by SIGINT or SIGTERM: drain and end. */
+  stop: AbortSignal
+}
+
+export interface RunSummary {
+  /** Since the beginning of the log, by stage. */
+  counters: Record<string, Counters>
+  /** Tasks that other workers hold. */
+  held: string[]
+}
+
+/** Runs operators over a log: claims tasks, works them until all is done or until it is stopped, drains. */
+export class Run {
+  readonly #pipeline: Pipeline
+  readonly #options: RunOptions
+  readonly #log: Logger
+  readonly #loops: TaskLoop[] = []
+  readonly #left: Map<string, number>
+  readonly #named = new Set<string>()
+  #membership: Membership | null = null
+  #error: unknown = null
+
+  constructor(pipeline: Pipeline, options: RunOptions, log: Logger) {
+    this.#pipeline = pipeline
+    this.#options = options
+    this.#log = log
+    this.#left = new Map(options.bindings.map(({ stage }) => [stage.name, options.limit ?? Number.POSITIVE_INFINITY]))
+  }
+
+  /** Committed and open counts of the stages that this run works, as of now. */
+  get counters(): Record<string, Counters> {
+    const byStage = Map.groupBy(this.#loops, loop => loop.binding.stage.name)
+    return Object.fromEntries([...byStage].map(([name, loops]) => [name, addUp(loops)]))
+  }
+
+  /**
+   * Works until all is done (or for ever, or until `stop`).
+   *
+   * @throws {SituError} The error that ended the run, after everything that was finished is committed.
+   */
+  async work(): Promise<RunSummary> {
+    const { bindings, follow, stop } = this.#options
+    await checkConfiguration(this.#pipeline, bindings, this.#options.acceptChange)
+    await writeTexts(this.#pipeline, bindings)
+    const tasks = bindings.flatMap(({ stage }) => tasksOf(stage, this.#pipeline.partitions))
+    this.#membership = await this.#pipeline.transport.join(tasks, claim => this.#begin(claim))
+    const held = this.#membership.held.map(({ id }) => id)
+    if (held.length > 0) this.#log.warn({ tasks: held }, `held by another worker: ${held.join(', ')}`)
+    try {
+      if (this.#loops.length > 0 || follow) await this.#untilDone(follow, stop)
+    } finally {
+      await Promise.all(this.#loops.map(loop => loop.drain(this.#error ? 0 : this.#options.drainMs)))
+      await this.#membership.leave()
+    }
+    this.#error ??= this.#loops.find(loop => loop.error)?.error
+    if (this.#error) throw this.#error
+    return { counters: this.counters, held }
+  }
+
+  #begin(claim: Claim): void {
+    const binding = this.#options.bindings.find(({ stage }) => stage.name === claim.task.stage)
+    if (!binding) return
+    const { transport, serde, clock, partitions } = this.#pipeline
+    const { concurrency, ordered, acceptChange, retry } = this.#options
+    const loop = new TaskLoop({
+      binding,
+      transport,
+      serde,
+      clock,
+      log: this.#log,
+      claim,
+      tokenizer: createTokenizer(),
+      partitions,
+      concurrency,
+      ordered,
+      acceptChange,
+      retry,
+      admit: () => this.#admit(binding.stage.name),
+    })
+    this.#loops.push(loop)
+    this.#log.debug({ task: claim.task.id, epoch: claim.epoch }, 'task taken')
+    void loop.run()
+  }
+
+  #admit(stage: string): boolean {
+    const left = this.#left.get(stage) ?? 0
+    if (left <= 0) return false
+    this.#left.set(stage, left - 1)
+    return true
+  }
+
+  async #untilDone(follow: boolean, stop: AbortSignal): Promise<void> {
+    const { clock } = this.#pipeline
+    let idleRounds = 0
+    while (!stop.aborted && idleRounds < 2) {
+      await clock.sleep(pollMs, stop)
+      if (this.#checkErrors()) return
+      this.#watch()
+      if (!follow) idleRounds = (await this.#isIdle()) ? idleRounds + 1 : 0
+    }
+  }
+
+  /** A lost task is somebody else's now; any other error ends the run. @returns Whether it has ended. */
+  #checkErrors(): boolean {
+    for (const loop of [...this.#loops]) {
+      const { error } = loop
+      if (!error) continue
+      if (error instanceof SituError && error.code === 'TASK_LOST') {
+        this.#log.warn({ task: loop.id }, error.message)
+        this.#loops.splice(this.#loops.indexOf(loop), 1)
+        void loop.drain(0)
+      } else this.#error ??= error
+    }
+    return this.#error !== null
+  }
+
+  async #isIdle(): Promise<boolean> {
+    for (const loop of this.#loops) if (!(await loop.isIdle())) return false
+    for (const { id } of this.#membership?.held ?? []) if (!(await this.#isHeldTaskIdle(id))) return false
+    return true
+  }
+
+  /** Another worker's task may still write inputs of ours. */
+  async #isHeldTaskIdle(id: string): Promise<boolean> {
+    const { transport, serde } = this.#pipeline
+    const message = await transport.get('task', id)
+    if (!message) return false
+    const { positions, partition, counters } = await serde.decode('task', message.value)
+    for (const { topic, next } of positions) {
+      if ((await transport.bounds(topic, partition)).end > next) return false
+    }
+    return counters.inFlight === 0
+  }
+
+  #watch(): void {
+    for (const loop of this.#loops) {
+      const { oldest } = loop
+      const name = `${loop.id}/${oldest?.offset}`
+      if (!oldest || oldest.ageMs < stuckMs || this.#named.has(name)) continue
+      this.#named.add(name)
+      const message = `${loop.id}: offset ${oldest.offset} has been open for ${Math.round(oldest.ageMs / 1000)} s`
+      this.#log.warn({ task: loop.id, offset: oldest.offset }, message)
+    }
+  }
+}
+
+/** Dead letters that stand, over all stages. */
+export function standingFailures(counters: Readonly<Record<string, Counters>>): number {
+  return Object.values(counters).reduce((total, { failed }) => total + sum(failed), 0)
+}
+
+/**
+ * Compares the configuration of each stage with the one that wrote its outputs.
+ *
+ * @throws {SituError} CONFIGURATION_CHANGED with both, and the ways out.
+ */
+async function checkConfiguration(
+  { transport, serde }: Pipeline,
+  bindings: readonly StageBinding[],
+  acceptChange: boolean,
+): Promise<void> {
+  if (acceptChange) return
+  const differences: string[] = []
+  for await (const { value } of transport.compacted('task')) {
+    const { stage, configuration, counters } = await serde.decode('task', value)
+    const binding = bindings.find(binding => binding.stage.name === stage)
+    if (!binding || !configuration || configuration === binding.configuration || counters.in === 0) continue
+    const before = await transport.get('prompt', configuration)
+    const text = before ? (await serde.decode('prompt', before.value)).text : '{}'
+    differences.push(...describeChange(stage, JSON.parse(text), JSON.parse(binding.configurationText)))
+  }
+  if (differences.length === 0) return
+  const message = [...new Set(differences)].join('\n')
+  throw new SituError('CONFIGURATION_CHANGED', `this run differs from the one that wrote the topic:\n${message}`)
+}
+
+function describeChange(stage: string, before: Record<string, unknown>, now: Record<string, unknown>): string[] {
+  const names = new Set([...Object.keys(before), ...Object.keys(now)])
+  return [...names].flatMap(name => {
+    const [left, right] = [JSON.stringify(before[name] ?? null), JSON.stringify(now[name] ?? null)]
+    return left === right ? [] : [`${stage}: ${name} was ${left}, is ${right}`]
+  })
+}
+
+/** Keeps the texts that provenance will name by hash. */
+async function writeTexts(
+  { transport, serde, partitions }: Pipeline,
+  bindings: readonly StageBinding[],
+): Promise<void> {
+  const texts = new Map<string, PromptRecord>(bindings.flatMap(binding => binding.texts().map(text => [text.id, text])))
+  const messages = [...texts.values()].map(text => ({
+    topic: 'prompt',
+    partition: partitionOf('prompt', text, partitions),
+    key: text.id,
+    value: serde.encode('prompt', text).value,
+    ifAbsent: true,
+  }))
+  await transport.produce(messages)
+}

@@ -1,0 +1,62 @@
+import { parseSnapshot } from '../operators/demonstrations.ts'
+import { createTokenizer } from '../operators/gpt-tokenizer.ts'
+import type { ChatMessage } from '../operators/model.ts'
+import { Prompt } from '../operators/prompt.ts'
+import { correct } from '../operators/reply.ts'
+import { SituError } from '../schemas/errors.ts'
+import type { Noun, Provenance } from '../schemas/records.ts'
+import { hashMessages } from './call-recorder.ts'
+import { readAt } from './lineage.ts'
+import type { Pipeline } from './pipeline.ts'
+import { stages } from './topology.ts'
+
+export interface SentMessages {
+  messages: ChatMessage[]
+  /** Whether their hash is that of what was sent; null where nothing was answered. */
+  matches: boolean | null
+}
+
+/**
+ * Makes the messages of a model-made record again, from the texts that its provenance names by hash, and compares them
+ * with the hash of what was sent.
+ *
+ * @throws {SituError} DATA_UNREADABLE where a text or the input is no longer there.
+ */
+export async function sentMessages(pipeline: Pipeline, provenance: Provenance): Promise<SentMessages> {
+  const stage = stages.find(stage => stage.name === provenance.operator)
+  if (!stage?.operator.messages) {
+    throw new SituError('DATA_UNREADABLE', `${provenance.operator} is no operator with a prompt here`)
+  }
+  const { operator } = stage
+  const input = await readAt(pipeline, provenance.input)
+  if (!input) throw new SituError('DATA_UNREADABLE', `input ${provenance.input.id} is no longer in ${stage.input}`)
+  const record = await pipeline.serde.decode(operator.from as Noun, input.value)
+  const { options } = JSON.parse(await readText(pipeline, provenance.configuration)) as {
+    options: Record<string, unknown>
+  }
+  const prompt = new Prompt(stage.name, await readText(pipeline, provenance.prompt), operator.prompt?.fields ?? [])
+  const pool = provenance.snapshot ? parseSnapshot(await readText(pipeline, provenance.snapshot)).demonstrations : []
+  const demonstrations = provenance.demonstrations.flatMap(
+    id => pool.find(demonstration => demonstration.id === id) ?? [],
+  )
+  const tokenizer = createTokenizer()
+  let messages = operator.messages?.(record, { prompt, options, tokenizer, demonstrations }) ?? []
+  const { attempts } = provenance
+  attempts.forEach(({ code, rejectedReply }, index) => {
+    const changed = attempts[index + 1]?.changed
+    if (rejectedReply === null || !changed) return
+    messages = correct(messages, {
+      code: code === 'MODEL_REPLY_CUT' ? code : 'MODEL_REPLY_INVALID',
+      rejectedReply,
+      changed,
+    })
+  })
+  const matches = provenance.messages === null ? null : hashMessages(messages) === provenance.messages
+  return { messages, matches }
+}
+
+async function readText({ transport, serde }: Pipeline, id: string | null): Promise<string> {
+  const message = id === null ? null : await transport.get('prompt', id)
+  if (!message) throw new SituError('DATA_UNREADABLE', `text ${id} is no longer in the topic prompt`)
+  return (await serde.decode('prompt', message.value)).text
+}

@@ -1,0 +1,68 @@
+import type { DemonstrationSnapshot } from '../operators/demonstrations.ts'
+import { canonicalJson, hash } from '../operators/hash.ts'
+import type { Model } from '../operators/model.ts'
+import type { Prompt } from '../operators/prompt.ts'
+import type { Prompt as PromptRecord } from '../schemas/records.ts'
+import type { Stage } from './topology.ts'
+
+/** A stage with everything that its outputs depend on. */
+export class StageBinding {
+  readonly stage: Stage
+  readonly options: Record<string, unknown>
+  readonly prompt: Prompt | null
+  readonly model: Model | null
+  readonly snapshot: DemonstrationSnapshot | null
+  /** What the outputs depend on, as JSON; its hash is kept with the outputs. */
+  readonly configurationText: string
+  readonly configuration: string
+
+  constructor(
+    stage: Stage,
+    options: Record<string, unknown>,
+    ports: { prompt: Prompt | null; model: Model | null; snapshot: DemonstrationSnapshot | null },
+  ) {
+    this.stage = stage
+    this.options = options
+    this.prompt = ports.prompt
+    this.model = ports.model
+    this.snapshot = ports.snapshot
+    this.configurationText = canonicalJson({
+      operator: stage.name,
+      version: stage.operator.version,
+      options,
+      prompt: this.prompt?.hash ?? null,
+      model: this.model?.model ?? null,
+      parameters: this.model?.parameters ?? null,
+      snapshot: this.snapshot?.hash ?? null,
+    })
+    this.configuration = hash(this.configurationText)
+  }
+
+  /** Id of an output: the same work has the same id, and work done differently never has. */
+  outputId(input: string, demonstrations: readonly string[], sample: number, index: number): string {
+    const { name, operator } = this.stage
+    const made = {
+      options: this.options,
+      prompt: this.prompt?.hash ?? null,
+      demonstrations,
+      model: this.model?.model ?? null,
+      parameters: this.model?.parameters ?? null,
+      sample,
+      index,
+    }
+    return hash(input, name, String(operator.version), canonicalJson(made))
+  }
+
+  /** The texts that provenance names by hash, for the topic `prompt`. */
+  texts(): PromptRecord[] {
+    const operator = this.stage.name
+    const texts: PromptRecord[] = [
+      { id: this.configuration, kind: 'configuration', operator, text: this.configurationText },
+    ]
+    if (this.prompt) texts.push({ id: this.prompt.hash, kind: 'prompt', operator, text: this.prompt.text })
+    if (this.snapshot) {
+      texts.push({ id: this.snapshot.hash, kind: 'demonstrations', operator: null, text: this.snapshot.text })
+    }
+    return texts
+  }
+}

@@ -1,0 +1,43 @@
+import type { Counters } from '../schemas/records.ts'
+import { table } from './output.ts'
+import type { Status } from './status.ts'
+
+/** The counters of stages, a row each. */
+export function renderStages(stages: Readonly<Record<string, Counters & { lag?: number }>>): string {
+  const withLag = Object.values(stages).some(stage => stage.lag !== undefined)
+  const heads = [
+    'operator',
+    'in',
+    'done',
+    'out',
+    'dropped',
+    'failed',
+    'retried',
+    'in flight',
+    ...(withLag ? ['lag'] : []),
+  ]
+  const rows = Object.entries(stages).map(([name, stage]) => [
+    name,
+    stage.in,
+    stage.done,
+    stage.out,
+    reasons(stage.dropped),
+    reasons(stage.failed),
+    stage.retried,
+    stage.inFlight,
+    ...(withLag ? [stage.lag ?? 0] : []),
+  ])
+  return table([heads, ...rows])
+}
+
+function reasons(counts: Readonly<Record<string, number>>): string {
+  const parts = Object.entries(counts).map(([reason, count]) => `${count} ${reason}`)
+  return parts.join(', ') || '0'
+}
+
+/** What `situ topics` prints. */
+export function renderStatus({ topics, operators, conservation, differences }: Status): string {
+  const rows = Object.entries(topics).map(([name, { records, bytes, newest }]) => [name, records, bytes, newest ?? '-'])
+  const conserved = conservation === 'ok' ? 'conservation ok' : `conservation broken\n${differences.join('\n')}`
+  return [table([['topic', 'records', 'bytes', 'newest'], ...rows]), renderStages(operators), conserved].join('\n\n')
+}

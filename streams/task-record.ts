@@ -1,0 +1,49 @@
+import type { Counters, Task } from '../schemas/records.ts'
+import type { Result } from './record-worker.ts'
+
+export function emptyCounters(): Counters {
+  return { in: 0, done: 0, out: 0, dropped: {}, failed: {}, retried: 0, inFlight: 0 }
+}
+
+export function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0)
+}
+
+/** Inputs that have an outcome: done, dropped or failed. */
+export function finished(counters: Counters): number {
+  return counters.done + sum(counters.dropped) + sum(counters.failed)
+}
+
+/** Counts an outcome. @param retried - Code of the dead letter that it takes the place of; null for a first outcome. */
+export function count(counters: Counters, result: Result, retried: string | null): void {
+  if (retried !== null) {
+    add(counters.failed, retried, -1)
+    counters.retried++
+  }
+  if (result.kind === 'done') {
+    counters.done++
+    counters.out += result.out
+  } else if (result.kind === 'dropped') add(counters.dropped, result.reason, 1)
+  else add(counters.failed, result.code, 1)
+}
+
+function add(counts: Record<string, number>, name: string, number: number): void {
+  const total = (counts[name] ?? 0) + number
+  if (total === 0) delete counts[name]
+  else counts[name] = total
+}
+
+/** The counters of several tasks of a stage. */
+export function addUp(tasks: readonly Pick<Task, 'counters'>[]): Counters {
+  const total = emptyCounters()
+  for (const { counters } of tasks) {
+    total.in += counters.in
+    total.done += counters.done
+    total.out += counters.out
+    total.retried += counters.retried
+    total.inFlight += counters.inFlight
+    for (const [reason, number] of Object.entries(counters.dropped)) add(total.dropped, reason, number)
+    for (const [code, number] of Object.entries(counters.failed)) add(total.failed, code, number)
+  }
+  return total
+}

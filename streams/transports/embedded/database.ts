@@ -1,0 +1,223 @@
+import { mkdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { messageOf, SituError } from '../../../schemas/errors.ts'
+import { ChangeSignal } from '../change-signal.ts'
+import { closedError } from '../outgoing.ts'
+import { applicationId, createTables, layoutVersion, pageBytes } from './layout.ts'
+import { isBusy, toSituError } from './sqlite-error.ts'
+
+export interface DatabaseOptions {
+  /** Make folder and file where they are not there. */
+  create: boolean
+  readOnly: boolean
+  /** How long a write waits for the writes of other processes. */
+  lockTimeoutMs: number
+}
+
+/** SQLite itself waits this long, with the whole process; what takes longer is tried again later. */
+const busyTimeoutMs = 20
+const pollEveryMs = 50
+
+/**
+ * One connection to the one file of a data folder, for all of this process that works on it.
+ *
+ * Nothing awaits while a statement or a transaction is open, so reader and writer share the connection, and no old
+ * snapshot keeps the write-ahead log from being taken in.
+ */
+export class Database {
+  readonly folder: string
+  readonly path: string
+  /** Raised at each commit of this process, and within 100 ms of another one's while somebody waits. */
+  readonly changes: ChangeSignal
+  readonly #sqlite: DatabaseSync
+  readonly #lockTimeoutMs: number
+  readonly #statements = new Map<string, StatementSync>()
+  #queue: Promise<unknown> = Promise.resolve()
+  #dataVersion = 0
+  #closed = false
+  #closing: Promise<void> | null = null
+
+  private constructor(folder: string, sqlite: DatabaseSync, lockTimeoutMs: number) {
+    this.folder = folder
+    this.path = databasePath(folder)
+    this.#sqlite = sqlite
+    this.#lockTimeoutMs = lockTimeoutMs
+    this.changes = new ChangeSignal({ everyMs: pollEveryMs, changed: () => this.#changedElsewhere() })
+  }
+
+  /** @throws {SituError} DATA_UNREADABLE, DATA_CORRUPT, DATA_VERSION, DATA_IN_USE, DISK_FULL. */
+  static async open(folder: string, options: DatabaseOptions): Promise<Database> {
+    const path = databasePath(folder)
+    if (options.create && !options.readOnly) makeFolder(folder)
+    else checkThere(folder, path)
+    let sqlite: DatabaseSync
+    try {
+      sqlite = new DatabaseSync(path, { readOnly: options.readOnly, timeout: busyTimeoutMs })
+    } catch (error) {
+      throw toSituError(error, path)
+    }
+    const database = new Database(folder, sqlite, options.lockTimeoutMs)
+    try {
+      await database.#prepareFile(options)
+    } catch (error) {
+      sqlite.close()
+      throw error
+    }
+    return database
+  }
+
+  /** A prepared statement, made once. */
+  statement(sql: string): StatementSync {
+    let statement = this.#statements.get(sql)
+    if (!statement) {
+      statement = this.#sqlite.prepare(sql)
+      this.#statements.set(sql, statement)
+    }
+    return statement
+  }
+
+  /**
+   * Reads within one call; several statements of it see one moment.
+   *
+   * @param place - What is read, for the error.
+   */
+  read<T>(work: () => T, place?: string): Promise<T> {
+    return this.#attempt(() => this.#transaction('BEGIN', work), place)
+  }
+
+  /** Runs the work as one transaction, all or nothing, after those asked for before. It may be called again. */
+  write<T>(work: () => T): Promise<T> {
+    const result = this.#queue.then(() => this.#attempt(() => this.#transaction('BEGIN IMMEDIATE', work)))
+    const done = result.then(() => {
+      this.changes.raise()
+      // Lets timers, sockets and readers have their turn between the commits of a busy writer.
+      return new Promise(resolve => setImmediate(resolve))
+    })
+    this.#queue = done.catch(() => undefined)
+    return result
+  }
+
+  /** Lets the writes that were asked for end. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await this.#queue
+    this.#closed = true
+    this.changes.raise()
+    this.#statements.clear()
+    // The last connection to the file takes the write-ahead log in and removes it.
+    this.#sqlite.close()
+  }
+
+  async #attempt<T>(work: () => T, place = ''): Promise<T> {
+    const deadline = performance.now() + this.#lockTimeoutMs
+    for (let count = 1; ; count++) {
+      if (this.#closed) throw closedError('embedded')
+      try {
+        return work()
+      } catch (error) {
+        if (!isBusy(error)) throw toSituError(error, place === '' ? this.path : `${this.path}, ${place}`)
+        if (performance.now() > deadline) {
+          throw new SituError('DATA_IN_USE', `${this.path}: locked for more than ${this.#lockTimeoutMs} ms`, {
+            cause: error,
+          })
+        }
+      }
+      await sleep(Math.random() * Math.min(5 * count, 50))
+    }
+  }
+
+  #transaction<T>(begin: string, work: () => T): T {
+    this.statement(begin).run()
+    try {
+      const result = work()
+      this.statement('COMMIT').run()
+      return result
+    } catch (error) {
+      // A full disk makes SQLite roll back by itself.
+      if (this.#sqlite.isTransaction) this.statement('ROLLBACK').run()
+      throw error
+    }
+  }
+
+  async #prepareFile(options: DatabaseOptions): Promise<void> {
+    const fresh = await this.#attempt(() => this.#checkHeader())
+    if (fresh && !options.create) throw noFolder(this.folder)
+    if (fresh) {
+      await this.#attempt(() => this.#sqlite.exec(`PRAGMA page_size = ${pageBytes}; PRAGMA journal_mode = WAL`))
+      await this.write(() => {
+        // Another process may have been quicker.
+        if (this.#checkHeader()) this.#sqlite.exec(createTables)
+        this.#sqlite.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${layoutVersion}`)
+      })
+    }
+    // 64 MB is what a large commit may leave behind; the usual size is 1,000 pages.
+    const settings = 'PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384'
+    await this.#attempt(() => this.#sqlite.exec(settings))
+    this.#changedElsewhere()
+  }
+
+  /** True where the file is empty. */
+  #checkHeader(): boolean {
+    const version = this.#pragma('user_version')
+    const application = this.#pragma('application_id')
+    if (application === 0 && version === 0 && this.#pragma('schema_version') === 0) return true
+    if (application !== applicationId) {
+      throw new SituError('DATA_CORRUPT', `${this.path}: a database of another program (application id ${application})`)
+    }
+    if (version > layoutVersion) {
+      throw new SituError(
+        'DATA_VERSION',
+        `${this.path}: written by a newer Situ: data version ${version}, this one knows up to ${layoutVersion}`,
+      )
+    }
+    return false
+  }
+
+  #pragma(name: string): number {
+    return Number(Object.values(this.#sqlite.prepare(`PRAGMA ${name}`).get() ?? {})[0])
+  }
+
+  #changedElsewhere(): boolean {
+    try {
+      const row = this.statement('PRAGMA data_version').get()
+      const version = Number(row?.data_version)
+      const changed = version !== this.#dataVersion
+      this.#dataVersion = version
+      return changed
+    } catch {
+      // The reader that is woken up meets the error itself, and can tell it.
+      return true
+    }
+  }
+}
+
+export function databasePath(folder: string): string {
+  return join(folder, 'situ.db')
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true })
+  } catch (cause) {
+    throw new SituError('DATA_UNREADABLE', `data folder ${folder} can't be made: ${messageOf(cause)}`, { cause })
+  }
+}
+
+function checkThere(folder: string, path: string): void {
+  try {
+    statSync(path)
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') throw noFolder(folder)
+    throw new SituError('DATA_UNREADABLE', `data folder ${folder} can't be read: ${messageOf(cause)}`, { cause })
+  }
+}
+
+function noFolder(folder: string): SituError {
+  return new SituError('DATA_UNREADABLE', `no data folder at ${folder}; situ ingest makes one`)
+}

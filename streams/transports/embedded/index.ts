@@ -1,0 +1,2 @@
+export type { RetentionOptions } from './retention.ts'
+export { type EmbeddedOptions, EmbeddedTransport, openEmbedded } from './transport.ts'

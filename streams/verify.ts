@@ -1,0 +1,106 @@
+import type { Pipeline } from './pipeline.ts'
+import type { StageStatus } from './status.ts'
+import { sum } from './task-record.ts'
+import { stages } from './topology.ts'
+import type { Message, Survey } from './transports/transport.ts'
+
+/** What one stage made of its inputs, read from the topics. */
+class Outcomes {
+  readonly inputs = new Set<string>()
+  readonly done = new Set<string>()
+  out = 0
+  readonly dropped = new Set<string>()
+  readonly failed = new Set<string>()
+  /** Outcomes of an input that is not there. */
+  strangers = 0
+  /** Inputs with more than one kind of outcome, or dropped or failed twice. */
+  doubles = 0
+
+  note(into: Set<string>, parent: string): void {
+    if (!this.inputs.has(parent)) this.strangers++
+    const others = [this.done, this.dropped, this.failed].filter(kind => kind !== into)
+    const isDouble = others.some(kind => kind.has(parent)) || (into !== this.done && into.has(parent))
+    if (isDouble) this.doubles++
+    into.add(parent)
+  }
+}
+
+/**
+ * Recomputes the conservation sums from the topics by parent id, up to the bounds of a survey, and compares them with
+ * the counters of the same moment. Memory: the ids of all records.
+ *
+ * @returns A line for each difference.
+ */
+export async function verify(
+  pipeline: Pipeline,
+  survey: Survey,
+  counted: Readonly<Record<string, StageStatus>>,
+  stop: AbortSignal,
+): Promise<string[]> {
+  const outcomes = new Map<string, Outcomes>(stages.map(({ name }) => [name, new Outcomes()]))
+  const of = (stage: string) => outcomes.get(stage) ?? new Outcomes()
+  let ingested = 0
+  for (const { name, input } of stages) {
+    for await (const { key } of records(pipeline, survey, input, stop)) of(name).inputs.add(key ?? '')
+  }
+  for (const { name, output } of stages) {
+    for await (const { parent } of records(pipeline, survey, output, stop)) {
+      if (parent === null) continue
+      const own = of(name)
+      own.note(own.done, parent)
+      own.out++
+    }
+  }
+  for (const topic of ['page', 'article']) {
+    for await (const { parent } of records(pipeline, survey, topic, stop)) if (parent === null) ingested++
+  }
+  for await (const message of records(pipeline, survey, 'dropped', stop)) {
+    const { operator, input, id } = await pipeline.serde.decode('dropped', message.value)
+    const own = of(operator)
+    own.note(own.dropped, input ?? id)
+  }
+  for await (const message of pipeline.transport.compacted('failed')) {
+    const { operator, input, id } = await pipeline.serde.decode('failed', message.value)
+    const own = of(operator)
+    if (input === null) own.failed.add(id)
+    else own.note(own.failed, input)
+  }
+  const differences = [...outcomes].flatMap(([name, own]) => compare(name, own, counted[name]))
+  const done = counted.ingest?.done ?? 0
+  if (done !== ingested) differences.push(`ingest: done ${done} counted, ${ingested} records without a parent`)
+  return stop.aborted ? ['stopped before the end'] : differences
+}
+
+function compare(name: string, own: Outcomes, counted: StageStatus | undefined): string[] {
+  if (!counted) return []
+  const open = counted.inFlight + counted.lag
+  const pairs: [what: string, counted: number, found: number][] = [
+    ['in + lag', counted.in + counted.lag, own.inputs.size],
+    ['done', counted.done, own.done.size],
+    ['out', counted.out, own.out],
+    ['dropped', sum(counted.dropped), own.dropped.size],
+    ['failed', sum(counted.failed), own.failed.size],
+    ['done + dropped + failed + open', own.inputs.size, own.done.size + own.dropped.size + own.failed.size + open],
+  ]
+  const differences = pairs.flatMap(([what, left, right]) =>
+    left === right ? [] : [`${name}: ${what}: ${left} counted, ${right} in the topics`],
+  )
+  if (own.strangers > 0) differences.push(`${name}: ${own.strangers} outcomes of inputs that are not there`)
+  if (own.doubles > 0) differences.push(`${name}: ${own.doubles} inputs with two outcomes`)
+  return differences
+}
+
+/** The messages of a topic that were there at the survey. */
+async function* records({ transport }: Pipeline, survey: Survey, topic: string, signal: AbortSignal) {
+  for (const { partition, start, end } of survey.bounds.filter(bounds => bounds.topic === topic)) {
+    if (start >= end) continue
+    yield* upTo(transport.read(topic, partition, start, { signal }), end)
+  }
+}
+
+async function* upTo(batches: AsyncIterable<{ messages: Message[]; next: number }>, end: number) {
+  for await (const { messages, next } of batches) {
+    for (const message of messages) if (message.offset < end) yield message
+    if (next >= end) return
+  }
+}

@@ -1,0 +1,3 @@
+import { runScript } from '../support/scripts.ts'
+
+await runScript(import.meta.dirname, process.argv.slice(2))

@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs'
+import { builtInSnapshot } from '../../operators/demonstrations.ts'
+import { createTokenizer } from '../../operators/gpt-tokenizer.ts'
+import type { ModelRequest } from '../../operators/model.ts'
+import type { Context } from '../../operators/operator.ts'
+import { Prompt } from '../../operators/prompt.ts'
+import type { Document, Provenance, Situation } from '../../schemas/records.ts'
+
+export const tokenizer = createTokenizer()
+export const snapshot = builtInSnapshot()
+
+export const fields = {
+  user: 'a ferry pilot',
+  motivation: 'the ice is early',
+  scene: 'She plans the "last" crossing.\nThe radio is broken.',
+  ability: 'plan',
+  knowledge: 'ice',
+  extraInformation: 'tide table',
+  output: 'a plan',
+}
+
+export const document: Document = {
+  id: 'document-1',
+  url: 'https://example.org/ice',
+  title: 'Ice on the river',
+  text: 'The river froze on the third of November. The ferry lay still for nine weeks.',
+  language: 'en',
+  source: null,
+  input: { id: 'article-1', topic: 'article', partition: 0, offset: 0 },
+}
+
+export const situation: Situation = {
+  id: 'situation-1',
+  document: { id: 'document-1', url: null, title: 'Ice on the river', language: 'en', text: document.text, tokens: 18 },
+  ...fields,
+  provenance: {} as Provenance,
+}
+
+export function builtInPrompt(operator: { name: string; prompt?: { readonly fields: readonly string[] } }): Prompt {
+  const url = new URL(`../../operators/prompts/${operator.name}.md`, import.meta.url)
+  return new Prompt(operator.name, readFileSync(url, 'utf8'), operator.prompt?.fields ?? [])
+}
+
+export interface Recording<Options> {
+  context: Context<Options>
+  requests: Pick<ModelRequest, 'messages' | 'replySchema'>[]
+  shown: string[][]
+}
+
+/** A context whose model gives the replies in turn and keeps what it was asked. */
+export function record<Options>(
+  prompt: Prompt,
+  options: Options,
+  replies: readonly unknown[],
+  limits = { contextTokens: 32_768, replyTokens: 1024 },
+): Recording<Options> {
+  const requests: Recording<Options>['requests'] = []
+  const shown: string[][] = []
+  const context: Context<Options> = {
+    id: 'record-1',
+    options,
+    tokenizer,
+    prompt,
+    demonstrations: snapshot,
+    model: {
+      ...limits,
+      async complete(request) {
+        const reply = replies[requests.length]
+        requests.push(request)
+        const text = typeof reply === 'string' ? reply : JSON.stringify(reply)
+        return { text, finishReason: 'stop', usage: null, model: 'fake' }
+      },
+    },
+    get index(): never {
+      throw new Error('no index was declared')
+    },
+    showed: ids => shown.push([...ids]),
+    signal: new AbortController().signal,
+  }
+  return { context, requests, shown }
+}

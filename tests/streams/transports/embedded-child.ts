@@ -1,0 +1,118 @@
+/**
+ * A process on a data folder, for the tests of several processes. Prints one JSON value a line.
+ *
+ * node embedded-child.ts COMMAND FOLDER [ARGUMENT …]; with SITU_TEST_USER it works with the rights of that user id.
+ */
+import { randomBytes } from 'node:crypto'
+import { SituError } from '../../../schemas/errors.ts'
+import { EmbeddedRegistry } from '../../../streams/registries/embedded.ts'
+import { openEmbedded } from '../../../streams/transports/embedded/index.ts'
+
+const [command = '', folder = '', ...rest] = process.argv.slice(2)
+
+function print(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`)
+}
+
+function describe(error: unknown): { code: string; message: string } {
+  if (error instanceof SituError) return { code: error.code, message: error.message }
+  return { code: 'unexpected', message: String(error) }
+}
+
+const commands: Record<string, () => Promise<void>> = {
+  /** Holds a task until it is killed. */
+  async own() {
+    const [task = '', topic = ''] = rest
+    const transport = await openEmbedded(folder, { create: true })
+    const tasks = [{ id: task, stage: 'stage', partition: 0, topics: [topic] }]
+    await transport.join(tasks, claim => print({ epoch: claim.epoch }))
+    for await (const _ of transport.read(topic, 0, 0, { follow: true }));
+  },
+
+  /** Brings keys that others bring too, one a commit. */
+  async bring() {
+    const [topic = '', count = '0'] = rest
+    const transport = await openEmbedded(folder, { create: true })
+    let alreadyThere = 0
+    for (let index = 0; index < Number(count); index++) {
+      const message = { topic, partition: 0, key: `key-${index}`, value: Buffer.from(String(process.pid)) }
+      alreadyThere += await transport.produce([{ ...message, ifAbsent: true }])
+    }
+    await transport.close()
+    print({ alreadyThere })
+  },
+
+  /** Commits batches of ten until it is killed, and says how many it has committed. */
+  async batches() {
+    const [topic = ''] = rest
+    const transport = await openEmbedded(folder, { create: true })
+    for (let batch = 0; ; batch++) {
+      const value = randomBytes(2000)
+      await transport.produce(
+        Array.from({ length: 10 }, (_, index) => ({ topic, partition: 0, key: `${batch} ${index}`, value })),
+      )
+      print({ batch })
+    }
+  },
+
+  /** Writes until the disk is full, then reads what is there. */
+  async fill() {
+    const [topic = ''] = rest
+    const transport = await openEmbedded(folder, { create: true })
+    await transport.createTopics([{ name: topic, partitions: 1, compacted: false }])
+    let committed = 0
+    try {
+      for (; committed < 1000; committed++) {
+        await transport.produce([{ topic, partition: 0, key: String(committed), value: randomBytes(50_000) }])
+      }
+    } catch (error) {
+      print(describe(error))
+    }
+    let read = 0
+    for await (const { messages } of transport.read(topic, 0, 0)) read += messages.length
+    print({ committed, read })
+    await transport.close()
+  },
+
+  async follow() {
+    const [topic = '', count = '0'] = rest
+    const transport = await openEmbedded(folder, { create: false, readOnly: true })
+    print({ ready: true })
+    const keys: (string | null)[] = []
+    for await (const { messages } of transport.read(topic, 0, 0, { follow: true })) {
+      keys.push(...messages.map(message => message.key))
+      if (keys.length >= Number(count)) break
+    }
+    print({ keys })
+    await transport.close()
+  },
+
+  async open() {
+    const mode = rest[0]
+    try {
+      const transport = await openEmbedded(folder, { create: mode === 'write', readOnly: mode === 'read' })
+      await transport.createTopics([{ name: 'topic', partitions: 1, compacted: false }])
+      await transport.close()
+      print({ code: 'none', message: '' })
+    } catch (error) {
+      print(describe(error))
+    }
+  },
+
+  async register() {
+    const transport = await openEmbedded(folder, { create: true })
+    const registry = new EmbeddedRegistry(transport.database)
+    const ids: number[] = []
+    for (const schema of rest) ids.push(await registry.register('subject', schema))
+    await transport.close()
+    print({ ids })
+  },
+}
+
+const user = Number(process.env.SITU_TEST_USER ?? 0)
+if (user > 0) {
+  process.setgroups?.([])
+  process.setgid?.(user)
+  process.setuid?.(user)
+}
+await commands[command]?.()

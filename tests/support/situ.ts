@@ -1,0 +1,84 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const cli = join(import.meta.dirname, '../../streams/cli.ts')
+
+export interface Finished {
+  code: number | null
+  stdout: string
+  stderr: string
+  seconds: number
+  /** User + system, as last seen; 0 where the system does not tell. */
+  cpuSeconds: number
+  peakMegabytes: number
+}
+
+/** A `situ` process of its own: node is started directly, so that a kill hits it. */
+export class Situ {
+  readonly child: ChildProcess
+  stdout = ''
+  stderr = ''
+  readonly #start = performance.now()
+  readonly #usage = { cpuSeconds: 0, peakMegabytes: 0 }
+  readonly #timer: NodeJS.Timeout
+  readonly done: Promise<Finished>
+
+  constructor(words: readonly string[], options: { env?: Record<string, string>; cwd?: string; input?: string } = {}) {
+    const { OPENAI_API_KEY: _key, OPENAI_BASE_URL: _url, ...inherited } = process.env
+    const clean = Object.fromEntries(Object.entries(inherited).filter(([name]) => !name.startsWith('SITU_')))
+    this.child = spawn(process.execPath, [cli, ...words], { env: { ...clean, ...options.env }, cwd: options.cwd })
+    this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text
+    })
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text
+    })
+    if (options.input !== undefined) this.child.stdin?.end(options.input)
+    this.#timer = setInterval(() => this.#sample(), 50)
+    this.done = new Promise(resolve => {
+      this.child.on('close', code => {
+        clearInterval(this.#timer)
+        const seconds = (performance.now() - this.#start) / 1000
+        resolve({ code, stdout: this.stdout, stderr: this.stderr, seconds, ...this.#usage })
+      })
+    })
+  }
+
+  #sample(): void {
+    try {
+      const fields = readFileSync(`/proc/${this.child.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+      this.#usage.cpuSeconds = (Number(fields[11]) + Number(fields[12])) / 100
+      const peak = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${this.child.pid}/status`, 'utf8'))
+      if (peak) this.#usage.peakMegabytes = Number(peak[1]) / 1024
+    } catch {
+      // The process has ended.
+    }
+  }
+}
+
+/** Runs a command to its end. */
+export function situ(words: readonly string[], options?: ConstructorParameters<typeof Situ>[1]): Promise<Finished> {
+  return new Situ(words, options).done
+}
+
+/** As `situ`, and throws with all that was printed where the exit code is not 0. */
+export async function mustSitu(
+  words: readonly string[],
+  options?: ConstructorParameters<typeof Situ>[1],
+): Promise<Finished> {
+  const finished = await situ(words, options)
+  if (finished.code !== 0) {
+    throw new Error(`situ ${words.join(' ')} ended with ${finished.code}\n${finished.stdout}\n${finished.stderr}`)
+  }
+  return finished
+}
+
+export function temporaryFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'situ-test-'))
+}
+
+export function removeFolder(path: string): void {
+  rmSync(path, { recursive: true, force: true })
+}
