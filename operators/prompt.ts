@@ -24,8 +24,8 @@ const placeholder = /\{\{\s*(json\s+)?([A-Za-z]+)\s*\}\}/g
 
 /**
  * A prompt file: Markdown with the headings `# system`, `# demonstration` (optional, once for each demonstration) and
- * `# user`; `{{name}}` is a placeholder, `{{json name}}` the same value as a JSON string, and `{{demonstrations}}` stands
- * for all demonstrations.
+ * `# user`; `{{name}}` is a placeholder, `{{json name}}` the same value as a JSON string, and `{{demonstrations}}`
+ * stands for all demonstrations.
  */
 export class Prompt {
   readonly operator: string

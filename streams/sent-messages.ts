@@ -16,6 +16,12 @@ export interface SentMessages {
   matches: boolean | null
 }
 
+/** What is needed of a stage's configuration, as StageBinding writes it. */
+interface Configured {
+  options: Record<string, unknown>
+  limits: { contextTokens: number; replyTokens: number }
+}
+
 /**
  * Makes the messages of a model-made record again, from the texts that its provenance names by hash, and compares them
  * with the hash of what was sent.
@@ -31,16 +37,15 @@ export async function sentMessages(pipeline: Pipeline, provenance: Provenance): 
   const input = await readAt(pipeline, provenance.input)
   if (!input) throw new SituError('DATA_UNREADABLE', `input ${provenance.input.id} is no longer in ${stage.input}`)
   const record = await pipeline.serde.decode(operator.from as Noun, input.value)
-  const { options } = JSON.parse(await readText(pipeline, provenance.configuration)) as {
-    options: Record<string, unknown>
-  }
+  const configured = JSON.parse(await readText(pipeline, provenance.configuration)) as Configured
   const prompt = new Prompt(stage.name, await readText(pipeline, provenance.prompt), operator.prompt?.fields ?? [])
   const pool = provenance.snapshot ? parseSnapshot(await readText(pipeline, provenance.snapshot)).demonstrations : []
   const demonstrations = provenance.demonstrations.flatMap(
     id => pool.find(demonstration => demonstration.id === id) ?? [],
   )
   const tokenizer = createTokenizer()
-  let messages = operator.messages?.(record, { prompt, options, tokenizer, demonstrations }) ?? []
+  const { options, limits: model } = configured
+  let messages = operator.messages?.(record, { prompt, options, tokenizer, demonstrations, model }) ?? []
   const { attempts } = provenance
   attempts.forEach(({ code, rejectedReply }, index) => {
     const changed = attempts[index + 1]?.changed

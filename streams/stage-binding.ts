@@ -33,6 +33,7 @@ export class StageBinding {
       prompt: this.prompt?.hash ?? null,
       model: this.model?.model ?? null,
       parameters: this.model?.parameters ?? null,
+      limits: this.#limits(),
       snapshot: this.snapshot?.hash ?? null,
     })
     this.configuration = hash(this.configurationText)
@@ -47,10 +48,17 @@ export class StageBinding {
       demonstrations,
       model: this.model?.model ?? null,
       parameters: this.model?.parameters ?? null,
+      limits: this.#limits(),
       sample,
       index,
     }
     return hash(input, name, String(operator.version), canonicalJson(made))
+  }
+
+  /** They decide how much of a document is shown. */
+  #limits(): object | null {
+    const { model } = this
+    return model && { contextTokens: model.contextTokens, replyTokens: model.replyTokens }
   }
 
   /** The texts that provenance names by hash, for the topic `prompt`. */

@@ -1,7 +1,7 @@
 import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai'
 import type { FinishReason, Model, ModelReply, ModelRequest, Parameters } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
-import { connectionFailure, Failures, refusesFormat, type StatusAnswer } from './openai/failures.ts'
+import { connectionFailure, Failures, isConnectTimeout, refusesFormat, type StatusAnswer } from './openai/failures.ts'
 import { type Format, formatMemoryOf, responseFormat } from './openai/format-memory.ts'
 import { type ChatCompletion, chatCompletion } from './openai/response.ts'
 
@@ -59,7 +59,7 @@ export class OpenAiModel implements Model {
       maxRetries: 0,
       timeout: this.#timeoutMs,
       logLevel: 'off',
-      fetch: keepWholeAnswer,
+      fetch: fetchWhole,
     })
     this.#failures = new Failures(`${options.endpoint} (${options.model})`, options.apiKey)
   }
@@ -67,7 +67,7 @@ export class OpenAiModel implements Model {
   async complete(request: ModelRequest): Promise<ModelReply> {
     request.signal.throwIfAborted()
     const memory = formatMemoryOf(`${this.#client.baseURL} ${this.model}`, this.#structuredOutput)
-    return memory.use(request.signal, format => this.#call(request, format), refusesFormat)
+    return memory.use(request.replySchema.name, request.signal, format => this.#call(request, format), refusesFormat)
   }
 
   async close(): Promise<void> {
@@ -82,7 +82,7 @@ export class OpenAiModel implements Model {
       const text = await call.race(this.#read(response))
       return this.#replyOf(parse(text), text)
     } catch (error) {
-      if (call.ended) throw call.ended
+      if (call.isEnded) throw call.reason
       throw this.#failureOf(error, call)
     } finally {
       call.end()
@@ -101,19 +101,9 @@ export class OpenAiModel implements Model {
   }
 
   async #read(response: Response): Promise<string> {
-    const chunks: Uint8Array[] = []
-    let bytes = 0
-    const text = () => Buffer.concat(chunks).toString('utf8')
-    try {
-      for await (const chunk of response.body ?? []) {
-        chunks.push(chunk)
-        bytes += chunk.byteLength
-        if (bytes > maxResponseBytes) throw new RangeError(`the answer has more than ${maxResponseBytes} bytes`)
-      }
-    } catch (error) {
-      throw this.#failures.broken('the answer ends early or has no end', text(), error)
-    }
-    return text()
+    const { text, error } = await readBody(response)
+    if (error) throw this.#failures.broken('the answer ends early or has no end', text, error)
+    return text
   }
 
   #replyOf(parsed: unknown, text: string): ModelReply {
@@ -149,8 +139,10 @@ class Call {
   readonly #signals: readonly AbortSignal[]
   readonly #timer: NodeJS.Timeout
   readonly #stop = Promise.withResolvers<never>()
-  /** Why the caller ended it, wrapped nowhere. */
-  ended: unknown
+  /** Ended by the caller or by `close`, for this reason. */
+  isEnded = false
+  reason: unknown
+  /** Its time is over. */
   isOver = false
 
   constructor(timeoutMs: number, signals: readonly AbortSignal[]) {
@@ -178,8 +170,9 @@ class Call {
   }
 
   readonly #abort = (): void => {
-    this.ended ??= this.#signals.find(signal => signal.aborted)?.reason
-    this.#stop.reject(this.ended)
+    this.isEnded = true
+    this.reason = this.#signals.find(signal => signal.aborted)?.reason
+    this.#stop.reject(this.reason)
     this.#controller.abort()
   }
 
@@ -192,16 +185,34 @@ class Call {
 
 /**
  * The client keeps only the member `error` of a refusal, and other servers name it otherwise: so the whole body goes
- * there. A connection that can't be made is told apart here, because the client calls a part of them a timeout.
+ * there. It also calls a connection that was never made a timeout: that is told apart here.
  */
-async function keepWholeAnswer(url: string | URL | Request, init?: RequestInit): Promise<Response> {
-  const response = await fetch(url, init)
-  if (response.ok) return response
-  const body = (await response.text().catch(() => '')).slice(0, maxResponseBytes)
-  const { status, headers } = response
-  const kept = new Headers(headers)
-  for (const name of ['content-length', 'content-encoding', 'transfer-encoding']) kept.delete(name)
-  return new Response(JSON.stringify({ error: { body } }), { status, headers: kept })
+async function fetchWhole(url: string | URL | Request, init?: RequestInit): Promise<Response> {
+  const response = await fetch(url, init).catch((error: unknown) => {
+    throw isConnectTimeout(error) ? new Error('no connection was made') : error
+  })
+  if (response.ok || response.status === 304) return response
+  const { text } = await readBody(response)
+  const headers = new Headers(response.headers)
+  for (const name of ['content-length', 'content-encoding', 'transfer-encoding']) headers.delete(name)
+  return new Response(JSON.stringify({ error: { body: text } }), { status: response.status, headers })
+}
+
+/** What came of the body, and what ended it where that was not its end. */
+async function readBody(response: Response): Promise<{ text: string; error: unknown }> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  let error: unknown = null
+  try {
+    for await (const chunk of response.body ?? []) {
+      chunks.push(chunk)
+      bytes += chunk.byteLength
+      if (bytes > maxResponseBytes) throw new RangeError(`the answer has more than ${maxResponseBytes} bytes`)
+    }
+  } catch (thrown) {
+    error = thrown
+  }
+  return { text: Buffer.concat(chunks).toString('utf8'), error }
 }
 
 function parse(text: string): unknown {

@@ -16,7 +16,7 @@ export class LeaseMembership implements Membership {
   readonly #options: LeaseMembershipOptions
   readonly #claims = new Map<string, TaskClaim>()
   readonly #left = new AbortController()
-  #held: readonly TaskSpec[] = []
+  readonly #held = new Set<TaskSpec>()
   #trying: Promise<void> = Promise.resolve()
 
   constructor(options: LeaseMembershipOptions) {
@@ -24,7 +24,7 @@ export class LeaseMembership implements Membership {
   }
 
   get held(): readonly TaskSpec[] {
-    return this.#held
+    return this.#options.tasks.filter(task => this.#held.has(task))
   }
 
   async start(): Promise<void> {
@@ -56,19 +56,13 @@ export class LeaseMembership implements Membership {
   }
 
   async #tryAll(): Promise<void> {
-    const held: TaskSpec[] = []
     for (const task of this.#options.tasks) {
       if (this.#left.signal.aborted) return
       if (!this.#wants(task)) continue
-      const claim = await this.#options.take(task).catch((error: unknown) => {
-        held.push(task)
-        this.#held = [...held]
-        throw error
-      })
-      if (claim) await this.#assign(claim)
-      else held.push(task)
+      this.#held.add(task)
+      const claim = await this.#options.take(task)
+      if (claim) await this.#assign(task, claim)
     }
-    this.#held = held
   }
 
   /** A task that its own worker released is not wanted again; one that was lost is. */
@@ -85,9 +79,10 @@ export class LeaseMembership implements Membership {
     return claim.lost.aborted
   }
 
-  async #assign(claim: TaskClaim): Promise<void> {
+  async #assign(task: TaskSpec, claim: TaskClaim): Promise<void> {
     if (this.#left.signal.aborted) return claim.release()
-    this.#claims.set(claim.task.id, claim)
+    this.#held.delete(task)
+    this.#claims.set(task.id, claim)
     this.#options.assigned(claim)
   }
 }

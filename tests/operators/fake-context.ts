@@ -53,11 +53,12 @@ export function record<Options>(
   options: Options,
   replies: readonly unknown[],
   limits = { contextTokens: 32_768, replyTokens: 1024 },
+  id = 'record-1',
 ): Recording<Options> {
   const requests: Recording<Options>['requests'] = []
   const shown: string[][] = []
   const context: Context<Options> = {
-    id: 'record-1',
+    id,
     options,
     tokenizer,
     prompt,

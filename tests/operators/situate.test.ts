@@ -60,8 +60,8 @@ describe('situate', () => {
     await situate.apply(document, first.context)
     await situate.apply(document, second.context)
     expect(second.requests).toEqual(first.requests)
-    const other = record(prompt, options, [fields])
-    await situate.apply(document, { ...other.context, id: 'record-2', demonstrations: snapshot })
+    const other = record(prompt, options, [fields], undefined, 'record-2')
+    await situate.apply(document, other.context)
     expect(other.shown).not.toEqual(first.shown)
   })
 

@@ -83,9 +83,9 @@ export function refusesFormat(error: unknown): boolean {
 }
 
 const contextMessage =
-  /context_length_exceeded|exceed_context_size|context (?:length|window|size)|maximum (?:model |prompt )?(?:context|length)|max_model_len|(?:prompt|input|request|messages?) (?:is|are) too (?:long|large)|too many (?:input )?tokens/i
+  /context_length_exceeded|exceed_context_size|context (?:length|window|size)|maximum (?:model |prompt )?context|max_model_len|(?:prompt|input|request|messages?) (?:is|are) too (?:long|large)|too many (?:input )?tokens/i
 const filterMessage =
-  /content[_ ](?:filter|policy|management|moderation)|responsible ?ai|safety (?:system|policy|filter)|flagged|moderation/i
+  /content[_ ](?:filter|policy|management)|responsible ?ai|safety (?:system|policy|filter)|moderation/i
 
 function codeOf(status: number, body: string): ErrorCode {
   const isRefusal = [400, 403, 413, 422, 451].includes(status)
@@ -152,4 +152,10 @@ export function connectionFailure(cause: unknown): { code: ErrorCode; message: s
   const code = isCut ? 'MODEL_RESPONSE_BROKEN' : 'MODEL_UNREACHABLE'
   const problem = isCut ? 'the connection was cut before an answer' : 'nothing answers at the base URL'
   return { code, message: `${problem} (${[...new Set(said)].join(': ') || messageOf(cause)})` }
+}
+
+/** Whether no connection was made in time, as against no answer. */
+export function isConnectTimeout(error: unknown): boolean {
+  const { code } = ((error as Error | undefined)?.cause ?? {}) as NodeJS.ErrnoException
+  return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT'
 }

@@ -16,10 +16,15 @@ export function formatMemoryOf(key: string, wanted: Format): FormatMemory {
   return memory
 }
 
+type IsRefusal = (error: unknown) => boolean
+
 /** Remembers for this process what an endpoint accepts, and lets one call find it out. */
 class FormatMemory {
   #format: Format
+  #isKnown = false
   #probe: Promise<unknown> | null = null
+  /** Schemas that an endpoint refused although it took another one in that format. */
+  readonly #exceptions = new Map<string, Format>()
 
   constructor(wanted: Format) {
     this.#format = wanted
@@ -31,25 +36,31 @@ class FormatMemory {
    * @param isRefusal - Whether the error is about the format.
    */
   async use<T>(
+    schemaName: string,
     signal: AbortSignal,
     call: (format: Format) => Promise<T>,
-    isRefusal: (error: unknown) => boolean,
+    isRefusal: IsRefusal,
   ): Promise<T> {
-    if (this.#format === 'none') return call('none')
+    if (this.#isKnown || this.#format === 'none') return this.#descend(schemaName, call, isRefusal)
     if (this.#probe) {
       await waitForProbe(this.#probe, signal)
-      return this.#descend(call, isRefusal)
+      return this.#descend(schemaName, call, isRefusal)
     }
-    const probe = this.#descend(call, isRefusal)
-    this.#probe = probe.catch(() => {})
-    return probe
+    const made = this.#descend(schemaName, call, isRefusal)
+    this.#probe = made.then(
+      () => {},
+      () => {
+        this.#probe = null
+      },
+    )
+    return made
   }
 
-  async #descend<T>(call: (format: Format) => Promise<T>, isRefusal: (error: unknown) => boolean): Promise<T> {
-    for (let format = this.#format; ; format = this.#below(format)) {
+  async #descend<T>(schemaName: string, call: (format: Format) => Promise<T>, isRefusal: IsRefusal): Promise<T> {
+    for (let format = this.#exceptions.get(schemaName) ?? this.#format; ; format = this.#below(format)) {
       try {
         const result = await call(format)
-        this.#accept(format)
+        this.#accept(format, schemaName)
         return result
       } catch (error) {
         if (format === 'none' || !isRefusal(error)) throw error
@@ -57,15 +68,17 @@ class FormatMemory {
     }
   }
 
-  /** The next lower format, or what another call has found out meanwhile. */
+  /** The next lower format, or the still lower one that another call has found out meanwhile. */
   #below(format: Format): Format {
-    const next = formats[formats.indexOf(format) + 1] ?? 'none'
-    return formats.indexOf(this.#format) > formats.indexOf(next) ? this.#format : next
+    const next = formats.indexOf(format) + 1
+    return formats[Math.max(next, formats.indexOf(this.#format))] ?? 'none'
   }
 
   /** Only what was accepted is learnt: a refusal may have been about the request. */
-  #accept(format: Format): void {
-    if (formats.indexOf(format) > formats.indexOf(this.#format)) this.#format = format
+  #accept(format: Format, schemaName: string): void {
+    if (!this.#isKnown) this.#format = format
+    else if (format !== this.#format) this.#exceptions.set(schemaName, format)
+    this.#isKnown = true
   }
 }
 

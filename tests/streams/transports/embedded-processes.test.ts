@@ -70,8 +70,8 @@ describe('embedded transport, several processes', () => {
   })
 
   it('opens a new folder from three processes at the same time', async () => {
-    const schemas = ['"string"', '"long"'].map(type => `{"type":"record","name":"R${type.length}","fields":[]}`)
-    const children = [1, 2, 3].map(() => new Child(['register', folder.path, schemas[0] ?? '']))
+    const schema = '{"type":"record","name":"Empty","fields":[]}'
+    const children = [1, 2, 3].map(() => new Child(['register', folder.path, schema]))
     const answers = await Promise.all(children.map(child => child.next()))
     expect(answers).toEqual([{ ids: [1] }, { ids: [1] }, { ids: [1] }])
   })

@@ -1,0 +1,450 @@
+import { describe, expect, it } from 'vitest'
+import { ExactIndex } from '../../operators/dedup/exact-index.ts'
+import { drop } from '../../operators/operator.ts'
+import { SituError } from '../../schemas/errors.ts'
+import type { Clock } from '../../streams/clock.ts'
+import { readStatus } from '../../streams/status.ts'
+import { MemoryLog, type MemoryTransport } from '../../streams/transports/memory.ts'
+import { verify } from '../../streams/verify.ts'
+import {
+  type Apply,
+  fasterClock,
+  memoryPipeline,
+  readRecords,
+  toDocument,
+  toyRun,
+  toyStage,
+  writeArticles,
+} from '../support/pipeline.ts'
+
+const texts = (count: number) => Array.from({ length: count }, (_, number) => `Text ${number} of the test.`)
+const pass: Apply = record => [toDocument(record)]
+
+/** A promise that a test opens by hand. */
+function gate() {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  return { opened: promise, open: resolve }
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise(resolve => setImmediate(resolve))
+}
+
+describe('Run', () => {
+  it('gives every input exactly one outcome', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, texts(60))
+    const stage = toyStage(record => {
+      const number = Number(/\d+/.exec(record.text)?.[0])
+      if (number % 3 === 1) return drop('unwanted')
+      if (number % 3 === 2) throw new SituError('MODEL_REQUEST_REFUSED', 'not this one')
+      return [toDocument(record), { ...toDocument(record), title: 'second' }]
+    })
+    const { counters } = await toyRun(pipeline, stage).work()
+    expect(counters.toy).toEqual({
+      in: 60,
+      done: 20,
+      out: 40,
+      dropped: { unwanted: 20 },
+      failed: { MODEL_REQUEST_REFUSED: 20 },
+      retried: 0,
+      inFlight: 0,
+    })
+    const [documents, dropped, failed] = await Promise.all([
+      readRecords(pipeline, 'document'),
+      readRecords(pipeline, 'dropped'),
+      readRecords(pipeline, 'failed'),
+    ])
+    expect(new Set(documents.map(({ id }) => id)).size).toBe(40)
+    expect(new Set([...documents, ...failed].map(record => (record as { input: unknown }).input)).size).toBeGreaterThan(
+      20,
+    )
+    expect(dropped.every(({ operator, input }) => operator === 'toy' && input)).toBe(true)
+  })
+
+  it('goes on from its commit and does no finished record again', async () => {
+    const log = new MemoryLog()
+    const seen: string[] = []
+    const stage = toyStage(record => {
+      seen.push(record.text)
+      return [toDocument(record)]
+    })
+    const first = await memoryPipeline(log)
+    await writeArticles(first, texts(10))
+    await toyRun(first, stage).work()
+    await first.close()
+    const second = await memoryPipeline(log)
+    await writeArticles(second, ['One more.'])
+    await toyRun(second, stage).work()
+    expect(seen).toEqual([...texts(10), 'One more.'])
+    expect(await readRecords(second, 'document')).toHaveLength(11)
+  })
+
+  it('is not held up by a stuck record, commits those behind it and works only the stuck one again', async () => {
+    const log = new MemoryLog()
+    const seen: string[] = []
+    const stage = (stuck: boolean) =>
+      toyStage(async (record, { signal }) => {
+        seen.push(record.text)
+        if (stuck && record.text === 'Text 0 of the test.') {
+          await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+        }
+        return [toDocument(record)]
+      })
+    const pipeline = await memoryPipeline(log)
+    await writeArticles(pipeline, texts(300))
+    const stop = new AbortController()
+    const working = toyRun(pipeline, stage(true), { stop: stop.signal, drainMs: 0 }).work()
+    await until(async () => (await readRecords(pipeline, 'document')).length === 299)
+    stop.abort()
+    await working
+    const [task] = await readRecords(pipeline, 'task')
+    expect(task?.positions[0]).toEqual({ topic: 'article', next: 0, finished: [1, 299] })
+    seen.length = 0
+    await toyRun(pipeline, stage(false)).work()
+    expect(seen).toEqual(['Text 0 of the test.'])
+    expect(new Set((await readRecords(pipeline, 'document')).map(({ text }) => text)).size).toBe(300)
+  })
+
+  it('retries an error that may pass, obeys Retry-After, and not one that does not pass', async () => {
+    const waits: number[] = []
+    const fast = fasterClock(50)
+    const clock: Clock = {
+      now: fast.now,
+      sleep(ms, signal) {
+        waits.push(ms)
+        return fast.sleep(ms, signal)
+      },
+    }
+    const pipeline = await memoryPipeline(new MemoryLog(), clock)
+    await writeArticles(pipeline, ['passes', 'stays', 'final'])
+    const tried = new Map<string, number>()
+    const stage = toyStage(record => {
+      const tries = tried.get(record.text) ?? 0
+      tried.set(record.text, tries + 1)
+      if (record.text === 'final') throw new SituError('MODEL_REQUEST_REFUSED', '400')
+      if (record.text === 'stays') throw new SituError('MODEL_UNAVAILABLE', '500')
+      if (tries < 2) throw new SituError('MODEL_RATE_LIMITED', '429', { retryAfterMs: 4_000 })
+      return [toDocument(record)]
+    })
+    await toyRun(pipeline, stage).work()
+    expect([...tried]).toEqual([
+      ['passes', 3],
+      ['stays', 3],
+      ['final', 1],
+    ])
+    expect(waits.filter(ms => ms === 4_000)).toHaveLength(2)
+    expect(waits.filter(ms => ms >= 250 && ms <= 1_000)).toHaveLength(2)
+    const failed = await readRecords(pipeline, 'failed')
+    expect(failed.map(({ code, attempts }) => [code, attempts]).sort()).toEqual([
+      ['MODEL_REQUEST_REFUSED', 1],
+      ['MODEL_UNAVAILABLE', 3],
+    ])
+  })
+
+  it('keeps an unknown error as OPERATOR_BUG with its stack, and goes on', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, texts(30))
+    const stage = toyStage(record => {
+      if (record.text.includes(' 7 ')) throw new TypeError('x is not a function')
+      return [toDocument(record)]
+    })
+    await toyRun(pipeline, stage).work()
+    const [letter] = await readRecords(pipeline, 'failed')
+    expect(letter).toMatchObject({ code: 'OPERATOR_BUG', operator: 'toy', message: 'toy: x is not a function' })
+    expect(letter?.evidence).toMatchObject({ kind: 'stack', text: expect.stringContaining('run.test.ts') })
+    expect(await readRecords(pipeline, 'document')).toHaveLength(29)
+  })
+
+  it('ends the run at ten unknown errors in a row and commits none of them', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, texts(40))
+    const broken = toyStage(() => {
+      throw new TypeError('broken')
+    })
+    await expect(toyRun(pipeline, broken).work()).rejects.toMatchObject({ code: 'OPERATOR_BUG' })
+    expect(await readRecords(pipeline, 'failed')).toEqual([])
+    await toyRun(pipeline, toyStage(pass)).work()
+    expect(await readRecords(pipeline, 'document')).toHaveLength(40)
+  })
+
+  it('keeps the bytes of a message that is no record, and goes on', async () => {
+    const pipeline = await memoryPipeline()
+    const bytes = [Buffer.from('not avro'), Buffer.from([0, 0, 0, 0, 99, 1]), Buffer.from([0, 0, 0, 0, 1, 200]), null]
+    await pipeline.transport.produce(
+      bytes.map((value, index) => ({ topic: 'article', partition: 0, key: `bad ${index}`, value })),
+    )
+    await writeArticles(pipeline, ['A good one.'])
+    await toyRun(pipeline, toyStage(pass)).work()
+    const failed = await readRecords(pipeline, 'failed')
+    expect(failed.map(({ code }) => code).sort()).toEqual([
+      'RECORD_INVALID',
+      'RECORD_INVALID',
+      'RECORD_INVALID',
+      'SCHEMA_UNKNOWN',
+    ])
+    const first = failed.find(({ place }) => place?.offset === 0)
+    expect(first).toMatchObject({ input: null, evidence: { kind: 'bytes', text: 'not avro', size: 8, cut: false } })
+    expect(first?.value).toEqual(Buffer.from('not avro'))
+    expect(await readRecords(pipeline, 'document')).toHaveLength(1)
+  })
+
+  it('makes a dead letter of a record that takes longer than its time, even where the operator heeds no signal', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, ['hangs', 'works'])
+    const stage = toyStage(record => (record.text === 'hangs' ? new Promise(() => {}) : [toDocument(record)]))
+    const retry = { maxAttempts: 3, backoffMs: 1, maxBackoffMs: 1, recordTimeoutMs: 2_000 }
+    await toyRun(pipeline, stage, { retry }).work()
+    expect(await readRecords(pipeline, 'failed')).toMatchObject([{ code: 'OPERATOR_TIMEOUT' }])
+    expect(await readRecords(pipeline, 'document')).toHaveLength(1)
+  })
+
+  it('ends at an error of the run, with what was finished committed and no dead letter', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, texts(20))
+    const stage = toyStage(async record => {
+      if (record.text.includes(' 12 ')) throw new SituError('MODEL_UNAUTHORIZED', 'big: the key is refused')
+      return [toDocument(record)]
+    })
+    await expect(toyRun(pipeline, stage).work()).rejects.toMatchObject({ code: 'MODEL_UNAUTHORIZED' })
+    expect(await readRecords(pipeline, 'failed')).toEqual([])
+    await toyRun(pipeline, toyStage(pass)).work()
+    const documents = await readRecords(pipeline, 'document')
+    expect(documents).toHaveLength(20)
+    expect(new Set(documents.map(({ id }) => id)).size).toBe(20)
+  })
+
+  it('works at most as many inputs as the limit says', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, texts(50))
+    await toyRun(pipeline, toyStage(pass), { limit: 7 }).work()
+    expect(await readRecords(pipeline, 'document')).toHaveLength(7)
+    await toyRun(pipeline, toyStage(pass), { limit: 7 }).work()
+    expect(await readRecords(pipeline, 'document')).toHaveLength(14)
+  })
+
+  it('writes outputs in the order of inputs where it is asked to', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, texts(120))
+    const stage = toyStage(async record => {
+      await pipeline.clock.sleep((Number.parseInt(record.id.slice(0, 2), 16) % 7) * 100)
+      return [toDocument(record)]
+    })
+    await toyRun(pipeline, stage, { ordered: true }).work()
+    expect((await readRecords(pipeline, 'document')).map(({ text }) => text)).toEqual(texts(120))
+  })
+
+  it('takes no task that another worker holds, and names it', async () => {
+    const log = new MemoryLog()
+    const [one, other] = [await memoryPipeline(log), await memoryPipeline(log)]
+    await writeArticles(one, texts(5))
+    const { opened, open } = gate()
+    const slow = toyStage(async record => {
+      await opened
+      return [toDocument(record)]
+    })
+    const working = toyRun(one, slow).work()
+    await until(() => log.tasks.has('main-toy-0'))
+    expect(await toyRun(other, toyStage(pass)).work()).toEqual({ counters: {}, held: ['main-toy-0'] })
+    open()
+    await working
+    expect(await readRecords(one, 'document')).toHaveLength(5)
+  })
+
+  it('writes nothing under a task that another worker has taken over', async () => {
+    const log = new MemoryLog()
+    const [one, other] = [await memoryPipeline(log), await memoryPipeline(log)]
+    await writeArticles(one, texts(5))
+    const { opened, open } = gate()
+    const stop = new AbortController()
+    const slow = toyStage(async record => {
+      await opened
+      return [{ ...toDocument(record), title: 'of the loser' }]
+    })
+    const losing = toyRun(one, slow, { stop: stop.signal, drainMs: 0 }).work()
+    await until(() => log.tasks.get('main-toy-0')?.owned === true)
+    log.expire('main-toy-0')
+    await toyRun(other, toyStage(pass)).work()
+    open()
+    stop.abort()
+    await losing.catch(() => {})
+    const documents = await readRecords(other, 'document')
+    expect(documents).toHaveLength(5)
+    expect(documents.filter(({ title }) => title === 'of the loser')).toEqual([])
+  })
+})
+
+describe('drain', () => {
+  it('finishes what is open within the time, takes nothing new, and the next run does the rest', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, texts(40))
+    const { opened, open } = gate()
+    const seen: string[] = []
+    const stop = new AbortController()
+    const stage = toyStage(async record => {
+      seen.push(record.text)
+      await opened
+      return [toDocument(record)]
+    })
+    const working = toyRun(pipeline, stage, { stop: stop.signal, concurrency: 8 }).work()
+    await until(() => seen.length === 8)
+    stop.abort()
+    open()
+    const { counters } = await working
+    expect(counters.toy).toMatchObject({ in: 8, done: 8, inFlight: 0 })
+    expect(seen).toHaveLength(8)
+    await toyRun(pipeline, stage).work()
+    expect(seen).toHaveLength(40)
+  })
+
+  it('leaves uncommitted what is open when the time is over', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, texts(4))
+    const stop = new AbortController()
+    let open = 0
+    const stage = toyStage(() => {
+      open++
+      return new Promise(() => {})
+    })
+    const working = toyRun(pipeline, stage, { stop: stop.signal, drainMs: 500 }).work()
+    await until(() => open === 4)
+    stop.abort()
+    await working
+    expect(await readRecords(pipeline, 'document')).toEqual([])
+    const { counters } = await toyRun(pipeline, toyStage(pass)).work()
+    expect(counters.toy).toMatchObject({ in: 4, done: 4 })
+  })
+})
+
+describe('dead letters', () => {
+  async function askAgain(pipeline: Awaited<ReturnType<typeof memoryPipeline>>): Promise<void> {
+    for (const { id, operator, place, value } of await readRecords(pipeline, 'failed')) {
+      if (!place) continue
+      const retry = pipeline.serde.encode('retry', { id, operator, place, value })
+      await pipeline.transport.produce([{ topic: 'retry', partition: 0, key: id, value: retry.value }])
+    }
+  }
+
+  const failing = (code: 'MODEL_REPLY_INVALID' | 'MODEL_REPLY_CUT') =>
+    toyStage(record => {
+      if (record.text.includes(' 3 ')) throw new SituError(code, 'no')
+      return [toDocument(record)]
+    })
+
+  it('come back: the input is worked, the dead letter goes, and the sums hold', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, texts(6))
+    await toyRun(pipeline, failing('MODEL_REPLY_INVALID')).work()
+    await askAgain(pipeline)
+    const { counters } = await toyRun(pipeline, toyStage(pass)).work()
+    expect(counters.toy).toEqual({ in: 6, done: 6, out: 6, dropped: {}, failed: {}, retried: 1, inFlight: 0 })
+    expect(await readRecords(pipeline, 'failed')).toEqual([])
+    expect(await readRecords(pipeline, 'document')).toHaveLength(6)
+  })
+
+  it('asked for twice are worked once', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, texts(6))
+    await toyRun(pipeline, failing('MODEL_REPLY_INVALID')).work()
+    await askAgain(pipeline)
+    await askAgain(pipeline)
+    await toyRun(pipeline, toyStage(pass)).work()
+    expect(await readRecords(pipeline, 'document')).toHaveLength(6)
+  })
+
+  it('that fail again take the place of the first, with the new code', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, texts(6))
+    await toyRun(pipeline, failing('MODEL_REPLY_INVALID')).work()
+    await askAgain(pipeline)
+    const { counters } = await toyRun(pipeline, failing('MODEL_REPLY_CUT')).work()
+    expect(counters.toy).toMatchObject({ in: 6, done: 5, failed: { MODEL_REPLY_CUT: 1 }, retried: 1 })
+    expect(await readRecords(pipeline, 'failed')).toMatchObject([{ code: 'MODEL_REPLY_CUT' }])
+  })
+})
+
+describe('configuration', () => {
+  it('that differs from the one that wrote the topic stops the run, shows both, and can be accepted', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, texts(3))
+    await toyRun(pipeline, toyStage(pass), { configured: { minimum: 1 } }).work()
+    await writeArticles(pipeline, ['new'])
+    const changed = toyRun(pipeline, toyStage(pass), { configured: { minimum: 2 } }).work()
+    await expect(changed).rejects.toMatchObject({
+      code: 'CONFIGURATION_CHANGED',
+      message: expect.stringContaining('toy: options was {"minimum":1}, is {"minimum":2}'),
+    })
+    await toyRun(pipeline, toyStage(pass), { configured: { minimum: 2 }, acceptChange: true }).work()
+    await toyRun(pipeline, toyStage(pass), { configured: { minimum: 2 } }).work()
+    expect(await readRecords(pipeline, 'document')).toHaveLength(4)
+  })
+})
+
+describe('a stage with state', () => {
+  const dedupe = toyStage(
+    (record, { id, index }) => {
+      const twin = index.insert(id, record.text)
+      return twin ? drop('unwanted', { twin: twin.id, similarity: twin.similarity }) : [toDocument(record)]
+    },
+    { createIndex: () => new ExactIndex() },
+  )
+
+  it('reads its index back after a restart', async () => {
+    const log = new MemoryLog()
+    const first = await memoryPipeline(log)
+    await writeArticles(first, ['same', 'other'])
+    await toyRun(first, dedupe).work()
+    await first.close()
+    const second = await memoryPipeline(log)
+    await writeArticles(second, ['same', 'third'])
+    await toyRun(second, dedupe).work()
+    expect((await readRecords(second, 'document')).map(({ text }) => text)).toEqual(['same', 'other', 'third'])
+    const [dropped] = await readRecords(second, 'dropped')
+    expect(dropped?.similarity).toBe(1)
+  })
+
+  it('keeps nothing of a batch whose commit failed', async () => {
+    const log = new MemoryLog()
+    const pipeline = await memoryPipeline(log)
+    await writeArticles(pipeline, ['a', 'b', 'a', 'c'])
+    const transport = pipeline.transport as MemoryTransport
+    const join = transport.join.bind(transport)
+    let commits = 0
+    transport.join = (tasks, assigned) =>
+      join(tasks, claim => {
+        const commit = claim.commit.bind(claim)
+        claim.commit = (messages, ...rest) => {
+          if (messages.length > 0 && commits++ === 0) throw new SituError('DISK_FULL', 'no space left')
+          return commit(messages, ...rest)
+        }
+        assigned(claim)
+      })
+    await expect(toyRun(pipeline, dedupe).work()).rejects.toMatchObject({ code: 'DISK_FULL' })
+    expect(await readRecords(pipeline, 'document')).toEqual([])
+    await toyRun(pipeline, dedupe).work()
+    expect((await readRecords(pipeline, 'document')).map(({ text }) => text)).toEqual(['a', 'b', 'c'])
+  })
+
+  it('refuses to begin at zero where its outputs are there already', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, ['a'])
+    await toyRun(pipeline, dedupe).work()
+    const [task] = await readRecords(pipeline, 'task')
+    await pipeline.transport.produce([{ topic: 'task', partition: 0, key: task?.id ?? '', value: null }])
+    await expect(toyRun(pipeline, dedupe).work()).rejects.toMatchObject({ code: 'POSITION_LOST' })
+  })
+})
+
+describe('status', () => {
+  it('adds up, by counters and by the records', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, ['a', 'b', 'c'])
+    const survey = await pipeline.transport.survey('task')
+    const { operators } = await readStatus(pipeline, survey)
+    expect(operators['dedupe-document']).toMatchObject({ in: 0, lag: 3 })
+    expect(operators.situate).toMatchObject({ in: 0, lag: 0 })
+    expect(await verify(pipeline, survey, operators, new AbortController().signal)).toEqual([
+      'ingest: done 0 counted, 3 records without a parent',
+    ])
+  })
+})
