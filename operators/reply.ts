@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { SituError } from '../schemas/errors.ts'
 import type { ChatMessage, FinishReason } from './model.ts'
 import type { Context, Correction } from './operator.ts'
-import { type Found, findValues } from './reply/find-values.ts'
+import { endsTooEarly, type Found, findValues } from './reply/find-values.ts'
 import { findPlaceholder } from './reply/placeholders.ts'
 
 /** Bytes of a rejected reply that go back to the model, and into provenance. */
@@ -100,6 +100,7 @@ function read<T>(text: string, schema: z.ZodType<T>): Outcome<T> {
   if (last.kind === 'broken') return { problem: last.problem }
   const value = unwrap(last.value, fields)
   if (!isObject(value)) return { problem: 'it is a list of several objects instead of one object' }
+  if (endsTooEarly(value, last.rest)) return { problem: 'a string holds quotes that are not escaped' }
   return check(value, last.repaired, schema)
 }
 

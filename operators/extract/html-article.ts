@@ -1,5 +1,6 @@
+import type { Parser as HtmlParser } from 'htmlparser2'
 import { SituError } from '../../schemas/errors.ts'
-import { type Document, type Element, elementNode, type Node } from './dom.ts'
+import type { Document, Element } from './dom.ts'
 import { htmlToText } from './html-text.ts'
 
 export interface HtmlArticle {
@@ -32,12 +33,13 @@ const elementWork = 40
  */
 export async function readHtml(html: string): Promise<HtmlArticle> {
   // Loading takes 0.15 s, which a command that extracts nothing can do without.
-  const [{ DOMParser }, { default: readability }] = await Promise.all([
+  const [{ DOMParser }, { default: readability }, { Parser }] = await Promise.all([
     import('linkedom'),
     import('@mozilla/readability'),
+    import('htmlparser2'),
   ])
+  checkCost(html, Parser)
   const document = new DOMParser().parseFromString(whole(html), 'text/html') as unknown as Document
-  checkCost(document)
   const head = {
     canonical: attribute(document, 'link[rel~="canonical" i]', 'href') ?? attribute(document, ogUrl, 'content'),
     language: document.documentElement?.getAttribute('lang') || null,
@@ -72,28 +74,31 @@ function whole(html: string): string {
   return `<!doctype html><html><head>${head?.[1] ?? ''}</head><body>${body}</body></html>`
 }
 
-/** Walks without recursion, and before anything that recurses or looks twice. */
-function checkCost(document: Document): void {
+/**
+ * Reads the tags alone, before a tree is built of them: already that takes time square in the depth.
+ *
+ * @throws {SituError} RECORD_TOO_LARGE
+ */
+function checkCost(html: string, Parser: typeof HtmlParser): void {
   let depth = 0
   let work = 0
-  let node: Node | null = document.documentElement
-  while (node) {
-    work += depth * (node.nodeType === elementNode ? elementWork : (node.nodeValue?.length ?? 0))
-    if (depth > deepest || work > mostWork) {
-      const what = depth > deepest ? `nested more than ${deepest} levels deep` : `too large at a depth of ${depth}`
-      throw new SituError('RECORD_TOO_LARGE', `page is ${what}: its main text can't be found in reasonable time`)
-    }
-    if (node.firstChild) {
-      node = node.firstChild
-      depth += 1
-      continue
-    }
-    while (node && !node.nextSibling) {
-      node = node.parentNode
-      depth -= 1
-    }
-    node = node?.nextSibling ?? null
+  const spend = (characters: number) => {
+    work += (depth + 1) * characters
+    if (depth <= deepest && work <= mostWork) return
+    const what = depth > deepest ? `nested more than ${deepest} levels deep` : 'too large for the depth of its elements'
+    throw new SituError('RECORD_TOO_LARGE', `page is ${what}: its main text can't be found in reasonable time`)
   }
+  const parser = new Parser({
+    onopentagname: () => {
+      depth += 1
+      spend(elementWork)
+    },
+    onclosetag: () => {
+      depth -= 1
+    },
+    ontext: text => spend(text.length),
+  })
+  parser.end(html)
 }
 
 function linkShare(element: Element): number {

@@ -3,7 +3,7 @@ import { decode, keepFormulas, quotes, readString, skipGap } from './strings.ts'
 
 /** What stands in a text where a JSON object, or a list of objects, begins. */
 export type Found =
-  | { kind: 'value'; value: unknown; repaired: boolean }
+  | { kind: 'value'; value: unknown; repaired: boolean; rest: string }
   /** The text ends inside it. */
   | { kind: 'cut' }
   /** It ends, but can't be read. */
@@ -44,6 +44,31 @@ export function findValues(text: string, escaped = false): Found[] {
   return found
 }
 
+/**
+ * Whether an object ended too early, at a quote and a brace that belong into its last string: the rest then holds the
+ * end of a string and of an object that do not begin there, or goes on behind a string with an open brace.
+ */
+export function endsTooEarly(value: Record<string, unknown>, rest: string): boolean {
+  const isAlone = /^[ \t\]},]*(?:[\r\n]|```|~~~|$)/.test(rest)
+  return endsAnother(rest) || (!isAlone && Object.values(value).some(text => typeof text === 'string' && isOpen(text)))
+}
+
+function endsAnother(rest: string): boolean {
+  let depth = 0
+  let last = ' '
+  for (const char of rest) {
+    if (char === '{') depth++
+    else if (char === '}' && depth === 0 && quotes.includes(last)) return true
+    else if (char === '}') depth = Math.max(0, depth - 1)
+    if (char.trim() !== '') last = char
+  }
+  return false
+}
+
+function isOpen(text: string): boolean {
+  return text.split('{').length > text.split('}').length
+}
+
 function nextOpening(text: string, from: number): RegExpExecArray | null {
   opening.lastIndex = from
   return opening.exec(text)
@@ -59,7 +84,7 @@ function readAt(text: string, start: number): { end: number; value: Found | null
   if (strict > 0) {
     try {
       const value: unknown = JSON.parse(keepFormulas(text.slice(start, strict)))
-      return { end: strict, value: { kind: 'value', value, repaired: false } }
+      return { end: strict, value: { kind: 'value', value, repaired: false, rest: text.slice(strict) } }
     } catch {
       // No JSON as it stands; the lenient reading follows.
     }
@@ -115,7 +140,7 @@ class Skeleton {
     try {
       const value = this.#restore(JSON.parse(jsonrepair(this.#written)))
       if (this.#unquoted) return { kind: 'broken', text, problem: 'a string has no quotes around it' }
-      return { kind: 'value', value, repaired: true }
+      return { kind: 'value', value, repaired: true, rest: this.#text.slice(this.end) }
     } catch (error) {
       return { kind: 'broken', text, problem: `it is no JSON (${error instanceof Error ? error.message : error})` }
     }

@@ -123,7 +123,7 @@ export class OpenAiModel implements Model {
       return this.#failures.make('MODEL_TIMEOUT', `no answer within ${this.#timeoutMs} ms`, { cause: error })
     }
     if (error instanceof APIConnectionError) {
-      const { code, message } = connectionFailure(error.cause ?? error)
+      const { code, message } = connectionFailure(error.cause ?? error, this.#client.baseURL)
       return this.#failures.make(code, message, { cause: error.cause ?? error })
     }
     if (error instanceof APIError && error.status !== undefined) {

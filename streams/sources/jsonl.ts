@@ -17,8 +17,9 @@ export const jsonl: Source = {
     const end = bytes.indexOf(newline, start)
     if (end < 0) return true
     const line = bytes.toString('utf8', start, end).trimEnd()
-    // The first line of an object on many lines ends within it; a broken line is a fault of its own.
-    return isJson(line) || !/[{[,:]$/.test(line)
+    if (isJson(line) || !/[{[,]$/.test(line)) return true
+    // An object on many lines, unless another object begins on the next one: then this is a line that was cut.
+    return opensObject(bytes, firstVisible(bytes, end))
   },
   read: ({ bytes }, options) => readRecords(buffers(bytes), new LineSplitter(options.maxRecordBytes), options),
 }

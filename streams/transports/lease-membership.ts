@@ -49,7 +49,8 @@ export class LeaseMembership implements Membership {
       try {
         await this.#tryAll()
       } catch (error) {
-        if (error instanceof SituError && error.code === 'TRANSPORT_CLOSED') return
+        if (!(error instanceof SituError)) throw error
+        if (error.code === 'TRANSPORT_CLOSED') return
         // A task that can't be taken now (a full disk, a busy file) stays among the held: the next round tries again.
       }
     }

@@ -1,7 +1,7 @@
-import { ChangeSignal } from './change-signal.ts'
 import { LeaseMembership } from './lease-membership.ts'
-import { checkPartition, checkTopicSpec, closedError, messageBytes, OutgoingCheck, unknownTopic } from './outgoing.ts'
-import { type Lease, type LeaseStore, TaskClaim } from './task-claim.ts'
+import { MemoryLog } from './memory-log.ts'
+import { checkCompacted, checkPartition, checkTopicSpec, closedError, messageBytes, OutgoingCheck } from './outgoing.ts'
+import { type LeaseStore, TaskClaim } from './task-claim.ts'
 import type {
   Batch,
   Claim,
@@ -16,93 +16,7 @@ import type {
   Transport,
 } from './transport.ts'
 
-interface Partition {
-  /** By offset; a hole where compaction took a message away. */
-  messages: (Message | undefined)[]
-}
-
-interface Topic extends TopicSpec {
-  log: Partition[]
-  /** The newest message of each key. */
-  newest: Map<string, Message>
-  children: Map<string, Message[]>
-}
-
-interface TaskLease {
-  epoch: number
-  owned: boolean
-}
-
-/** What lies behind one or several MemoryTransports: the "cluster" that several "processes" share. */
-export class MemoryLog {
-  readonly topics = new Map<string, Topic>()
-  readonly tasks = new Map<string, TaskLease>()
-  readonly written = new ChangeSignal()
-  readonly freed = new ChangeSignal()
-
-  topic(name: string): Topic {
-    const topic = this.topics.get(name)
-    if (!topic) throw unknownTopic(name)
-    return topic
-  }
-
-  partition(name: string, partition: number): Partition {
-    const topic = this.topic(name)
-    checkPartition(topic, partition)
-    return topic.log[partition] as Partition
-  }
-
-  /** Frees a task under its living owner, as where that has been silent for too long. */
-  expire(task: string): void {
-    const lease = this.tasks.get(task)
-    if (lease) lease.owned = false
-    this.freed.raise()
-  }
-
-  take(task: string): Lease | null {
-    const lease = this.tasks.get(task) ?? { epoch: 0, owned: false }
-    if (lease.owned) return null
-    lease.owned = true
-    const epoch = ++lease.epoch
-    this.tasks.set(task, lease)
-    const free = () => {
-      if (lease.epoch === epoch) this.expire(task)
-    }
-    return { epoch, free }
-  }
-
-  append(message: OutgoingMessage, now: number): void {
-    const topic = this.topic(message.topic)
-    const { messages } = this.partition(message.topic, message.partition)
-    const stored: Message = {
-      topic: message.topic,
-      partition: message.partition,
-      offset: messages.length,
-      timestamp: Math.max(message.timestamp ?? now, messages.at(-1)?.timestamp ?? 0),
-      key: message.key,
-      // A copy: the caller may use its buffer again.
-      value: message.value ? Uint8Array.from(message.value) : null,
-      parent: message.parent ?? null,
-    }
-    messages.push(stored)
-    const older = topic.newest.get(message.key)
-    if (topic.compacted && older) remove(topic, older)
-    topic.newest.set(message.key, stored)
-    if (stored.parent !== null) {
-      const siblings = topic.children.get(stored.parent)
-      if (siblings) siblings.push(stored)
-      else topic.children.set(stored.parent, [stored])
-    }
-  }
-}
-
-function remove(topic: Topic, message: Message): void {
-  const { messages } = topic.log[message.partition] as Partition
-  messages[message.offset] = undefined
-  if (message.parent === null) return
-  const others = topic.children.get(message.parent)?.filter(child => child !== message) ?? []
-  topic.children.set(message.parent, others)
-}
+export { MemoryLog } from './memory-log.ts'
 
 /** A log in memory, for tests. Several transports on one log play several processes. */
 export class MemoryTransport implements Transport {
@@ -128,11 +42,7 @@ export class MemoryTransport implements Transport {
   async createTopics(specs: readonly TopicSpec[]): Promise<void> {
     this.#checkOpen()
     for (const spec of specs) checkTopicSpec(spec)
-    for (const { name, partitions, compacted } of specs) {
-      if (this.#log.topics.has(name)) continue
-      const log = Array.from({ length: partitions }, (): Partition => ({ messages: [] }))
-      this.#log.topics.set(name, { name, partitions, compacted, log, newest: new Map(), children: new Map() })
-    }
+    for (const spec of specs) this.#log.create(spec)
   }
 
   async topics(): Promise<TopicInfo[]> {
@@ -191,6 +101,7 @@ export class MemoryTransport implements Transport {
   async *compacted(name: string, partition?: number): AsyncGenerator<Message> {
     this.#checkOpen()
     const topic = this.#log.topic(name)
+    checkCompacted(topic)
     if (partition !== undefined) checkPartition(topic, partition)
     for (const message of [...topic.newest.values()]) {
       if (message.value !== null && (partition ?? message.partition) === message.partition) yield message
@@ -198,13 +109,15 @@ export class MemoryTransport implements Transport {
   }
 
   async survey(compacted: string): Promise<Survey> {
+    const topic = this.#log.topic(compacted)
+    checkCompacted(topic)
     const topics = await this.topics()
-    const bounds = topics.flatMap(({ name: topic, partitions }) =>
+    const bounds = topics.flatMap(({ name, partitions }) =>
       Array.from({ length: partitions }, (_, partition) => {
-        return { topic, partition, start: 0, end: this.#log.partition(topic, partition).messages.length }
+        return { topic: name, partition, start: 0, end: this.#log.partition(name, partition).messages.length }
       }),
     )
-    const messages = [...this.#log.topic(compacted).newest.values()].filter(message => message.value !== null)
+    const messages = [...topic.newest.values()].filter(message => message.value !== null)
     return { topics, bounds, messages }
   }
 

@@ -67,6 +67,12 @@ export function unknownTopic(name: string): SituError {
   return new SituError('TOPIC_UNKNOWN', `there is no topic ${shown(name)}`)
 }
 
+/** @throws {SituError} OPERATOR_BUG */
+export function checkCompacted({ name, compacted }: TopicSpec): void {
+  if (!compacted)
+    throw new SituError('OPERATOR_BUG', `topic ${name} is not compacted: it has no newest message of a key`)
+}
+
 export function closedError(transport: string): SituError {
   return new SituError('TRANSPORT_CLOSED', `the ${transport} transport is closed`)
 }

@@ -4,6 +4,7 @@ import type { ChatMessage, FinishReason, ModelReply, ModelRequest } from '../../
 import type { Correction, RecordedModel } from '../../operators/operator.ts'
 import { ask, correct, readReply } from '../../operators/reply.ts'
 import { SituError } from '../../schemas/errors.ts'
+import { Random } from '../../streams/models/stand-in/random.ts'
 import { type ReplyCase, replyCases } from '../fixtures/replies/index.ts'
 
 const schema = z.object({
@@ -77,6 +78,41 @@ describe('readReply', () => {
           expect([wanted.instruction, 'Explain the rent.']).toContain(outcome.instruction)
       }
     }
+  })
+
+  it('takes no damaged reply for another one than it was', () => {
+    const random = new Random(1)
+    const values = [
+      { thought: 'He said "pay now", and meant it.', instruction: 'Explain: "notice" {see 4.2}; what\'s due?\n1. tax' },
+      {
+        thought: 'Hard: \\frac{a}{b}',
+        instruction: 'Turn {"a": [1, 2], "b": "x"} into YAML, prove \\(\\alpha < 1\\).',
+      },
+      { thought: 'No tricks.', instruction: 'A 27" screen, "28", a box: fit?\n\n```js\na = {b: "c"}\n```\nWhy?' },
+    ]
+    const forms = [
+      (value: object) => JSON.stringify(value),
+      (value: object) => `\`\`\`json\n${JSON.stringify(value, null, 2)}\n\`\`\`\nHope it helps.`,
+      (value: object) => `Sure: ${JSON.stringify(value).replaceAll('\\n', '\n')}`,
+      (value: object) => JSON.stringify(value).replaceAll('\\"', '"'),
+    ]
+    const size = (text: string) => text.replace(/[\s"'\\]/g, '').length
+    const counts = { taken: 0, refused: 0, wrong: 0 }
+    for (let round = 0; round < 6_000; round++) {
+      const value = values[random.integer(values.length)] ?? good
+      const text = forms[random.integer(forms.length)]?.(value) ?? ''
+      const marks = [...text.matchAll(/["'{}[\],:\\\n`]/g)].map(({ index }) => index)
+      const at = marks[random.integer(marks.length)] ?? 0
+      const damaged = text.slice(0, at) + random.pick(['', '"', '}', ' ']) + text.slice(at + 1)
+      const outcome = outcomeOf({ title: '', text: damaged, wanted: 'invalid' })
+      if (typeof outcome === 'string') counts.refused++
+      // A sign more or less inside a text can't be seen.
+      else if (Math.abs(size(outcome.instruction) - size(value.instruction)) <= 2) counts.taken++
+      else counts.wrong++
+    }
+    console.info(`damaged replies: ${JSON.stringify(counts)}`)
+    expect(counts.wrong).toBe(0)
+    expect(counts.taken).toBeGreaterThan(counts.refused)
   })
 
   it('keeps the raw reply as evidence', () => {

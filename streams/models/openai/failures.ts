@@ -111,7 +111,11 @@ function readMessage(body: string): string {
     // Not JSON: its own text is what it says.
   }
   const text = typeof said === 'string' ? said : JSON.stringify(said)
-  return text.replace(/\s+/g, ' ').slice(0, maxMessageChars).toWellFormed()
+  return oneLine(text)
+}
+
+function oneLine(text: string): string {
+  return text.slice(0, maxMessageChars).toWellFormed().replace(/\s+/g, ' ').trim()
 }
 
 /** Reads `retry-after-ms`, and `retry-after` in seconds or as a date. */
@@ -121,7 +125,7 @@ function retryAfterMs(headers: Headers | undefined): number | undefined {
   const header = headers?.get('retry-after')
   const seconds = numberIn(header)
   if (seconds !== undefined) return seconds * 1000
-  const date = Date.parse(header ?? '')
+  const date = /[a-z]{3}/i.test(header ?? '') ? Date.parse(header ?? '') : Number.NaN
   if (Number.isNaN(date)) return undefined
   // By the endpoint's own clock where it tells it: ours may differ.
   const now = Date.parse(headers?.get('date') ?? '')
@@ -142,7 +146,7 @@ const cutCodes = [
 ]
 
 /** Tells an endpoint that can't be reached from one that hung up. */
-export function connectionFailure(cause: unknown): { code: ErrorCode; message: string } {
+export function connectionFailure(cause: unknown, baseUrl: string): { code: ErrorCode; message: string } {
   const reasons: string[] = []
   for (let error = cause; error instanceof Error && reasons.length < 8; error = error.cause) {
     reasons.push((error as NodeJS.ErrnoException).code ?? '', error.message)
@@ -150,8 +154,8 @@ export function connectionFailure(cause: unknown): { code: ErrorCode; message: s
   const said = reasons.filter(reason => reason !== '' && reason !== 'fetch failed')
   const isCut = said.some(reason => cutCodes.includes(reason) || reason.startsWith('HPE_'))
   const code = isCut ? 'MODEL_RESPONSE_BROKEN' : 'MODEL_UNREACHABLE'
-  const problem = isCut ? 'the connection was cut before an answer' : 'nothing answers at the base URL'
-  return { code, message: `${problem} (${[...new Set(said)].join(': ') || messageOf(cause)})` }
+  const problem = isCut ? 'the connection was cut before an answer' : `no connection to ${baseUrl}`
+  return { code, message: `${problem} (${oneLine([...new Set(said)].join(': ') || messageOf(cause))})` }
 }
 
 /** Whether no connection was made in time, as against no answer. */

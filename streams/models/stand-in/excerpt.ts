@@ -2,7 +2,7 @@ import type { Random } from './random.ts'
 
 const windowChars = 2_400
 const sentenceEnd = /[.!?…]["'”’)\]]*\s+|[。！？][”’」』）]*|\s*\n\s*/g
-const longWord = /\p{L}[\p{L}\p{M}\p{N}'’-]{4,30}/gu
+const longWord = /(?!https?\b)\p{L}[\p{L}\p{M}\p{N}'’-]{3,29}[\p{L}\p{M}\p{N}]/gu
 const maxSentenceChars = 400
 
 /** A few sentences of a document, from a random place, with the words that stand out in them. */

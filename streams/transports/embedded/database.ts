@@ -147,7 +147,7 @@ export class Database {
 
   async #prepareFile(options: DatabaseOptions): Promise<void> {
     const fresh = await this.#attempt(() => this.#checkHeader())
-    if (fresh && !options.create) throw noFolder(this.folder)
+    if (fresh && (options.readOnly || !options.create)) throw noFolder(this.folder)
     if (fresh) {
       await this.#attempt(() => this.#sqlite.exec(`PRAGMA page_size = ${pageBytes}; PRAGMA journal_mode = WAL`))
       await this.write(() => {

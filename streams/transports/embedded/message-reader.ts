@@ -1,5 +1,5 @@
 import { messageOf, SituError } from '../../../schemas/errors.ts'
-import { messageBytes } from '../outgoing.ts'
+import { checkCompacted, messageBytes } from '../outgoing.ts'
 import type { Batch, Message } from '../transport.ts'
 import { forms, unpack } from './compression.ts'
 import type { Database } from './database.ts'
@@ -60,7 +60,7 @@ export class MessageReader {
    * @param after - Where the last page ended; null for the first.
    */
   compactedPage(topic: string, partition: number | undefined, after: number | null): ScanPage {
-    if (!this.#topics.topic(topic).compacted) throw new SituError('TOPIC_UNKNOWN', `topic ${topic} is not compacted`)
+    checkCompacted(this.#topics.topic(topic))
     const range = this.#topics.range(topic, partition)
     const { messages, lastId, complete } = this.#rows(topic, { ...range, from: after ?? range.from }, maxPageMessages)
     return { messages: messages.filter(({ value }) => value !== null), after: complete ? null : lastId + 1 }

@@ -51,6 +51,13 @@ export function testKeys(fixture: () => TransportFixture, { indexesKeys }: Trans
     expect(keysOf(await collect(transport.compacted(topic))).sort()).toEqual(['one', 'zero'])
   })
 
+  it('knows no newest messages of a topic that is not compacted', async () => {
+    const transport = await fixture().open()
+    const topic = await makeTopic(transport)
+    await expectError(() => collect(transport.compacted(topic)), 'OPERATOR_BUG', topic)
+    await expectError(() => transport.survey(topic), 'OPERATOR_BUG', topic)
+  })
+
   it('deletes a key by a tombstone, which its followers see', async () => {
     const transport = await fixture().open()
     const topic = await makeCompactedTopic(transport)

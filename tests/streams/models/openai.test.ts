@@ -231,7 +231,7 @@ describe('an error of the endpoint', () => {
   ])('is MODEL_UNREACHABLE for %s', async (_name, url) => {
     const error = await failureOf(modelAt(await url()).complete(requestOf()))
     expect(error.code).toBe('MODEL_UNREACHABLE')
-    expect(error.message).toMatch(/^model fake \(small\): nothing answers at the base URL \(.+\)$/)
+    expect(error.message).toMatch(/^model fake \(small\): no connection to https?:\/\/[^ ]+\/v1 \(.+\)$/)
   })
 
   it('keeps the answer as evidence', async () => {

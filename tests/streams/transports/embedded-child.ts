@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { SituError } from '../../../schemas/errors.ts'
 import { EmbeddedRegistry } from '../../../streams/registries/embedded.ts'
 import { openEmbedded } from '../../../streams/transports/embedded/index.ts'
+import type { Claim } from '../../../streams/transports/transport.ts'
 
 const [command = '', folder = '', ...rest] = process.argv.slice(2)
 
@@ -27,6 +28,22 @@ const commands: Record<string, () => Promise<void>> = {
     const tasks = [{ id: task, stage: 'stage', partition: 0, topics: [topic] }]
     await transport.join(tasks, claim => print({ epoch: claim.epoch }))
     for await (const _ of transport.read(topic, 0, 0, { follow: true }));
+  },
+
+  /** Counts upwards from the task record while it owns the task, one number a commit. */
+  async work() {
+    const [task = '', topic = '', records = ''] = rest
+    const transport = await openEmbedded(folder, { create: true, retryHeldMs: 20 })
+    const { promise, resolve } = Promise.withResolvers<Claim>()
+    await transport.join([{ id: task, stage: 'stage', partition: 0, topics: [topic] }], resolve)
+    const claim = await promise
+    const stored = await transport.get(records, task)
+    for (let next = Number(stored?.value ? Buffer.from(stored.value) : 0); ; next++) {
+      const message = { topic, partition: 0, key: `key-${next}`, value: randomBytes(5000) }
+      const record = { topic: records, partition: 0, key: task, value: Buffer.from(String(next + 1)) }
+      await claim.commit([message], () => record, [])
+      print({ committed: next, epoch: claim.epoch })
+    }
   },
 
   /** Brings keys that others bring too, one a commit. */

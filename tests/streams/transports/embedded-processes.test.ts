@@ -56,6 +56,30 @@ describe('embedded transport, several processes', () => {
     expect(keysOf(await readAll(transport, topic))).toEqual(['mine', 'record'])
   })
 
+  it('neither repeats nor leaves out a commit while owners are killed one after another', async () => {
+    const transport = await openTopic()
+    await transport.createTopics([{ name: 'task', partitions: 1, compacted: true }])
+    const start = () => new Child(['work', folder.path, task.id, topic, 'task'])
+    const workers = [start(), start()]
+    const answers = workers.map(worker => worker.next())
+    let last = { committed: 0, epoch: 0 }
+    for (let round = 0; round < 6; round++) {
+      const owner = await Promise.race(answers.map((answer, index) => answer.then(() => index)))
+      for (let count = 0; count < 3 * round + 1; count++) last = (await workers[owner]?.next()) as typeof last
+      await workers[owner]?.kill()
+      const worker = start()
+      workers[owner] = worker
+      answers[owner] = worker.next()
+    }
+    await Promise.race(answers)
+    await Promise.all(workers.map(worker => worker.kill()))
+    expect(last.epoch).toBe(6)
+    const keys = keysOf(await readAll(transport, topic))
+    expect(keys.length).toBeGreaterThan(last.committed + 1)
+    expect(keys).toEqual(keysTo(keys.length))
+    expect(Buffer.from((await transport.get('task', task.id))?.value ?? []).toString()).toBe(String(keys.length))
+  })
+
   it('holds whole batches only after a process was killed while it wrote', async () => {
     const transport = await openTopic()
     const child = new Child(['batches', folder.path, topic])
