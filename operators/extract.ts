@@ -96,19 +96,22 @@ async function articleOfHtml(page: Page, options: ExtractOptions): Promise<Found
 
 async function readPage(page: Page): Promise<HtmlArticle> {
   try {
-    return await readHtml(mend(page.content))
+    return await readHtml(mend(page.content), nameOf(page))
   } catch (error) {
-    // The libraries walk some structures by recursion: what overflows the stack is the page's fault.
+    // The libraries hand on lists as arguments and recurse: a page with a hundred thousand links overflows the stack.
     if (!(error instanceof RangeError)) throw error
-    const message = `page ${page.id || page.url || ''}: its markup is too deep to be read (${messageOf(error)})`
+    const message = `${nameOf(page)} has too many elements to be read (${messageOf(error)})`
     throw new SituError('RECORD_TOO_LARGE', message, { cause: error })
   }
 }
 
-function tooLarge({ id, url, content }: Page, { maximumCharacters }: ExtractOptions): SituError {
-  const who = `page ${id || url || 'without id'}`
+function nameOf({ id, url }: Page): string {
+  return `page ${id || url || 'without id'}`
+}
+
+function tooLarge(page: Page, { maximumCharacters }: ExtractOptions): SituError {
   const rule = `at most ${maximumCharacters} are read (option maximumCharacters)`
-  return new SituError('RECORD_TOO_LARGE', `${who} has ${content.length} characters; ${rule}`)
+  return new SituError('RECORD_TOO_LARGE', `${nameOf(page)} has ${page.content.length} characters; ${rule}`)
 }
 
 const longestUrl = 2_048

@@ -23,29 +23,30 @@ export interface HtmlArticle {
  */
 const mostWork = 150_000_000
 const deepest = 600
+const unseen = new Set(['script', 'style', 'noscript', 'template', 'title', 'iframe'])
 /** What an element costs beyond its text, in characters. */
 const elementWork = 40
 
 /**
  * The article of an HTML page.
  *
+ * @param who - What an error calls the page.
  * @throws {SituError} RECORD_TOO_LARGE where the page is nested too deeply, or too large for its depth.
  */
-export async function readHtml(html: string): Promise<HtmlArticle> {
+export async function readHtml(html: string, who: string): Promise<HtmlArticle> {
   // Loading takes 0.15 s, which a command that extracts nothing can do without.
   const [{ DOMParser }, { default: readability }, { Parser }] = await Promise.all([
     import('linkedom'),
     import('@mozilla/readability'),
     import('htmlparser2'),
   ])
-  checkCost(html, Parser)
+  const blank = !scan(html, who, Parser).visible
   const document = new DOMParser().parseFromString(whole(html), 'text/html') as unknown as Document
   const head = {
     canonical: attribute(document, 'link[rel~="canonical" i]', 'href') ?? attribute(document, ogUrl, 'content'),
     language: document.documentElement?.getAttribute('lang') || null,
     title: oneLine(document.querySelector('head title')?.textContent ?? null),
   }
-  const blank = !/\S/.test(document.body?.textContent ?? '')
   if (blank) return { ...head, text: null, blank, linkShare: 0 }
   const article = new readability.Readability<Element>(document, {
     // The element itself: its HTML need not be written and read again.
@@ -75,30 +76,38 @@ function whole(html: string): string {
 }
 
 /**
- * Reads the tags alone, before a tree is built of them: already that takes time square in the depth.
+ * Tells whether there is text to be seen, by the tags alone and before a tree is built of them: that takes time square in the depth.
  *
  * @throws {SituError} RECORD_TOO_LARGE
  */
-function checkCost(html: string, Parser: typeof HtmlParser): void {
+function scan(html: string, who: string, Parser: typeof HtmlParser): { visible: boolean } {
   let depth = 0
   let work = 0
+  let hidden = 0
+  let visible = false
   const spend = (characters: number) => {
     work += (depth + 1) * characters
     if (depth <= deepest && work <= mostWork) return
     const what = depth > deepest ? `nested more than ${deepest} levels deep` : 'too large for the depth of its elements'
-    throw new SituError('RECORD_TOO_LARGE', `page is ${what}: its main text can't be found in reasonable time`)
+    throw new SituError('RECORD_TOO_LARGE', `${who} is ${what}: its main text can't be found in reasonable time`)
   }
   const parser = new Parser({
-    onopentagname: () => {
+    onopentagname: name => {
       depth += 1
+      if (unseen.has(name)) hidden += 1
       spend(elementWork)
     },
-    onclosetag: () => {
+    onclosetag: name => {
       depth -= 1
+      if (unseen.has(name)) hidden -= 1
     },
-    ontext: text => spend(text.length),
+    ontext: text => {
+      visible ||= hidden === 0 && /\S/.test(text)
+      spend(text.length)
+    },
   })
   parser.end(html)
+  return { visible }
 }
 
 function linkShare(element: Element): number {

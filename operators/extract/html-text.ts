@@ -9,6 +9,8 @@ const blocks = new Set(
 )
 /** Blocks that begin a line, but stand close to the one before. */
 const close = new Set(['DD', 'DT', 'TBODY', 'THEAD', 'TFOOT'])
+/** In a list item these do too. */
+const inListClose = new Set(['UL', 'OL', 'P', 'DIV'])
 
 /**
  * The text of an element as a reader would type it: a blank line between paragraphs, "- " or "1. " before the items of
@@ -48,7 +50,7 @@ function writeChildren(element: Element, writer: Writer, around: Around): void {
 }
 
 function writeBlock(element: Element, name: string, writer: Writer, around: Around): void {
-  const inList = around.list !== '' && (name === 'UL' || name === 'OL')
+  const inList = around.list !== '' && inListClose.has(name)
   const space = () => (inList || close.has(name) ? writer.line() : writer.paragraph())
   space()
   writeChildren(element, writer, name === 'PRE' ? { ...around, preformatted: true } : around)

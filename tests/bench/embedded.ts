@@ -1,8 +1,8 @@
 /**
- * Speed and space of the embedded transport. Prints messages/s for commit and read, lookups, and the bytes on the disk
- * per byte of document text for a chain of seven topics.
+ * Speed and space of the embedded transport: messages/s for commit and read, lookups, wake-ups, and the bytes on the
+ * disk per byte of document text for a chain of seven topics.
  *
- * node tests/bench/embedded.ts [DOCUMENTS, default 3000]
+ * npm run bench -- embedded [--documents=3000] [--short] [--check]
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
@@ -10,9 +10,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type EmbeddedTransport, openEmbedded } from '../../streams/transports/embedded/index.ts'
 import type { OutgoingMessage } from '../../streams/transports/transport.ts'
+import { type Figure, median, report, type ScriptOptions } from '../support/figures.ts'
 
-const documents = Number(process.argv[2] ?? 3000)
-const folder = mkdtempSync(join(tmpdir(), 'situ-bench-'))
 const withText = ['page', 'article', 'document', 'situation', 'instruction']
 const topics = [...withText, 'deduped', 'signature', 'task', 'small']
 
@@ -57,10 +56,6 @@ function chainOf(index: number, text: string): OutgoingMessage[] {
   })
 }
 
-function report(what: string, value: number, unit: string): void {
-  process.stdout.write(`${what.padEnd(44)} ${value.toLocaleString('en', { maximumFractionDigits: 3 })} ${unit}\n`)
-}
-
 async function timed(work: () => Promise<void>): Promise<number> {
   const start = performance.now()
   await work()
@@ -90,12 +85,9 @@ async function readSpeed(transport: EmbeddedTransport, topic: string): Promise<n
   return count / seconds
 }
 
-function quantile(values: number[], share: number): number {
-  return values.sort((left, right) => left - right)[Math.floor(share * (values.length - 1))] ?? 0
-}
-
+/** Milliseconds from a write to the follower of another connection. */
 async function wakeUps(transport: EmbeddedTransport): Promise<number[]> {
-  const other = await openEmbedded(folder, { create: false, readOnly: true })
+  const other = await openEmbedded(transport.database.folder, { create: false, readOnly: true })
   const delays: number[] = []
   const { end } = await transport.bounds('small', 0)
   const produce = (key: string) => transport.produce([{ topic: 'small', partition: 0, key, value: Buffer.from('x') }])
@@ -117,57 +109,82 @@ async function wakeUps(transport: EmbeddedTransport): Promise<number[]> {
   return delays.slice(1)
 }
 
-async function bench(): Promise<void> {
+/** @returns Bytes of document text. */
+async function writeChain(transport: EmbeddedTransport, documents: number): Promise<number> {
+  let textBytes = 0
+  for (let start = 0; start < documents; start += 100) {
+    const all = Array.from({ length: 100 }, (_, index) => {
+      const text = writer.text(index % 20 === 0 ? 24_000 : 6750)
+      textBytes += Buffer.byteLength(text)
+      return chainOf(start + index, text)
+    }).flat()
+    for (const topic of topics) {
+      const messages = all.filter(message => message.topic === topic)
+      if (messages.length > 0) await transport.produce(messages)
+    }
+  }
+  return textBytes
+}
+
+/** Milliseconds for one lookup by key, and for one by parent. */
+async function lookUps(transport: EmbeddedTransport, documents: number): Promise<[get: number, children: number]> {
+  const count = 500
+  const got = await timed(async () => {
+    for (let index = 0; index < count; index++) await transport.get('document', idOf(index % documents, 'document'))
+  })
+  const found = await timed(async () => {
+    for (let index = 0; index < count; index++) {
+      for await (const _ of transport.children('situation', idOf(index % documents, 'document')));
+    }
+  })
+  return [(1000 * got) / count, (1000 * found) / count]
+}
+
+async function measure(folder: string, documents: number): Promise<Figure[]> {
   let transport = await openEmbedded(folder, { create: true })
   await transport.createTopics(
     topics.map(name => ({ name, partitions: 1, compacted: name === 'signature' || name === 'task' })),
   )
   let textBytes = 0
-  const chains = Array.from({ length: 100 }, (_, index) => index)
-  const seconds = await timed(async () => {
-    for (let start = 0; start < documents; start += chains.length) {
-      const all = chains.flatMap(index => {
-        const text = writer.text(index % 20 === 0 ? 24_000 : 6750)
-        textBytes += Buffer.byteLength(text)
-        return chainOf(start + index, text)
-      })
-      for (const topic of topics) {
-        const messages = all.filter(message => message.topic === topic)
-        if (messages.length > 0) await transport.produce(messages)
-      }
-    }
+  const chainSeconds = await timed(async () => {
+    textBytes = await writeChain(transport, documents)
   })
-  report('documents', documents, `of ${Math.round(textBytes / documents)} bytes`)
-  report('chain of 7 messages, made and committed', documents / seconds, 'documents/s')
   await transport.close()
-  report('disk bytes per byte of text', statSync(join(folder, 'situ.db')).size / textBytes, '')
+  const diskBytes = statSync(transport.database.path).size
   transport = await openEmbedded(folder, { create: true })
-  report('read page (shared text)', await readSpeed(transport, 'page'), 'messages/s')
-  report('read deduped', await readSpeed(transport, 'deduped'), 'messages/s')
-  report('commit small, ifAbsent, batches of 100', await commitSmall(transport, 100, 20_000), 'messages/s')
-  report('commit small, ifAbsent, batches of 1', await commitSmall(transport, 1, 3000), 'messages/s')
-  report('read small', await readSpeed(transport, 'small'), 'messages/s')
-  const lookups = 500
-  const got = await timed(async () => {
-    for (let index = 0; index < lookups; index++) await transport.get('document', idOf(index % documents, 'document'))
-  })
-  report('get by key', (1000 * got) / lookups, 'ms')
-  const found = await timed(async () => {
-    for (let index = 0; index < lookups; index++) {
-      for await (const _ of transport.children('situation', idOf(index % documents, 'document')));
-    }
-  })
-  report('children of a record', (1000 * found) / lookups, 'ms')
-  report('topics()', 1000 * (await timed(async () => void (await transport.topics()))), 'ms')
+  const readPage = await readSpeed(transport, 'page')
+  const readDeduped = await readSpeed(transport, 'deduped')
+  const commit = await commitSmall(transport, 100, 20_000)
+  const commitSingle = await commitSmall(transport, 1, 3000)
+  const readSmall = await readSpeed(transport, 'small')
+  const [get, children] = await lookUps(transport, documents)
+  const topicsSeconds = await timed(async () => void (await transport.topics()))
   const delays = await wakeUps(transport)
-  report('wake-up of another connection, median', quantile(delays, 0.5), 'ms')
-  report('wake-up of another connection, longest', quantile(delays, 1), 'ms')
   await transport.close()
-  report('peak memory', process.resourceUsage().maxRSS / 1024, 'MB')
+  return [
+    { name: 'documents', value: documents },
+    { name: 'chain of 7 messages, made and committed', value: documents / chainSeconds, unit: 'documents/s' },
+    { name: 'disk bytes per byte of text', value: diskBytes / textBytes, goal: { most: 2 } },
+    { name: 'read page (shared text)', value: readPage, unit: 'messages/s' },
+    { name: 'read deduped', value: readDeduped, unit: 'messages/s' },
+    { name: 'commit small, ifAbsent, batches of 100', value: commit, unit: 'messages/s', goal: { least: 5000 } },
+    { name: 'commit small, ifAbsent, one by one', value: commitSingle, unit: 'messages/s' },
+    { name: 'read small', value: readSmall, unit: 'messages/s' },
+    { name: 'get by key', value: get, unit: 'ms', goal: { most: 5 } },
+    { name: 'children of a record', value: children, unit: 'ms', goal: { most: 5 } },
+    { name: 'topics', value: 1000 * topicsSeconds, unit: 'ms' },
+    { name: 'wake-up of another connection, median', value: median(delays), unit: 'ms' },
+    { name: 'wake-up of another connection, longest', value: Math.max(...delays), unit: 'ms', goal: { most: 100 } },
+    { name: 'peak memory', value: process.resourceUsage().maxRSS / 1024, unit: 'MB' },
+  ]
 }
 
-try {
-  await bench()
-} finally {
-  rmSync(folder, { recursive: true, force: true })
+export async function run(options: ScriptOptions): Promise<void> {
+  const documents = Number(options.values.documents ?? (options.short ? 500 : 3000))
+  const folder = mkdtempSync(join(tmpdir(), 'situ-bench-'))
+  try {
+    report('embedded', await measure(folder, documents), options)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }

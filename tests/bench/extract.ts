@@ -56,7 +56,7 @@ async function main(): Promise<void> {
     if (article?.title === expected.title) titles += 1
     else if (verbose) console.log(name, 'title', article?.title, '| expected', expected.title)
     if (verbose && score < 0.9) console.log(name, 'F1', score.toFixed(3))
-    if (verbose && ((used.user + used.system) / 1_000) > 400) console.log(name, 'ms', (used.user + used.system) / 1_000)
+    if (verbose && (used.user + used.system) / 1_000 > 400) console.log(name, 'ms', (used.user + used.system) / 1_000)
   }
   const mean = scores.reduce((total, score) => total + score, 0) / scores.length
   console.log(`pages ${names.length}, outcomes ${JSON.stringify(outcomes)}`)

@@ -15,6 +15,8 @@ const meanings: Record<number, { code: ErrorCode; rule: string }> = {
   26: { code: 'DATA_CORRUPT', rule: 'the file is no database' },
 }
 
+/** Kinds of error 8: the files beside the database can't be made or opened. */
+const closedFolder = new Set([264, 520, 1288, 1544])
 /** Kinds of error 10: a page cut short, and a file system that is damaged. */
 const damaged = new Set([522, 8458])
 /** Kinds of error 10 at writing: SQLite has a code of its own for a full disk only, not for a quota or a file limit. */
@@ -41,6 +43,9 @@ export function toSituError(error: unknown, place: string): unknown {
 }
 
 function meaningOf(code: number): { code: ErrorCode; rule: string } | undefined {
+  if (closedFolder.has(code)) {
+    return { code: 'DATA_UNREADABLE', rule: 'its folder may not be written, which reading needs too' }
+  }
   if (damaged.has(code)) return { code: 'DATA_CORRUPT', rule: 'the file is damaged' }
   if (unwritable.has(code)) {
     return { code: 'DISK_FULL', rule: 'it can not grow: is the disk full, or a quota or file limit reached?' }
