@@ -197,12 +197,6 @@ export const errorTable = {
     exit: 1,
     help: 'A fault of the operator: report it with the stack in situ failed show.',
   },
-  CONSERVATION_BROKEN: {
-    retryable: false,
-    stops: 'run',
-    exit: 1,
-    help: 'Inputs and outcomes differ: situ topics --verify tells where.',
-  },
 } as const satisfies Record<string, ErrorEntry>
 
 export interface ErrorEntry {

@@ -5,6 +5,7 @@ import type { Config } from './config.ts'
 import { EmbeddedRegistry } from './registries/embedded.ts'
 import { stages, topicNouns, topicSpecs } from './topology.ts'
 import { openEmbedded } from './transports/embedded/index.ts'
+import type { RetentionOptions } from './transports/embedded/retention.ts'
 import type { Transport } from './transports/transport.ts'
 
 /** An opened log with its registry: what every command works on. */
@@ -15,6 +16,8 @@ export interface Pipeline {
   readonly clock: Clock
   /** Partitions of the topics, as they were made. */
   readonly partitions: number
+  /** Deletes old records, on backends that do not do so by themselves. */
+  applyRetention?(options: RetentionOptions): Promise<number>
   close(): Promise<void>
 }
 
@@ -35,7 +38,15 @@ export async function openPipeline(config: Config, mode: 'read' | 'change' | 'wr
     }
     const page = (await transport.topics()).find(topic => topic.name === 'page')
     const partitions = page?.partitions ?? config.settings.partitions
-    return { transport, registry, serde, clock: systemClock, partitions, close: () => transport.close() }
+    return {
+      transport,
+      registry,
+      serde,
+      clock: systemClock,
+      partitions,
+      applyRetention: options => transport.applyRetention(options),
+      close: () => transport.close(),
+    }
   } catch (error) {
     await transport.close()
     throw error

@@ -25,9 +25,14 @@ export interface Status {
   differences: string[]
 }
 
+/** The task records of a survey of the topic `task`. */
+export function readTasks({ serde }: Pipeline, { messages }: Survey): Promise<Task[]> {
+  return Promise.all(messages.map(({ value }) => serde.decode('task', value)))
+}
+
 /** The state of the whole log, from counters: its time does not grow with the log. */
 export async function readStatus(pipeline: Pipeline, survey: Survey): Promise<Status> {
-  const tasks = await Promise.all(survey.messages.map(({ value }) => pipeline.serde.decode('task', value)))
+  const tasks = await readTasks(pipeline, survey)
   const infos = survey.topics
   const operators: Record<string, StageStatus> = {}
   const ingest = tasks.filter(task => task.stage === 'ingest')

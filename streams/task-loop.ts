@@ -307,9 +307,11 @@ export class TaskLoop {
 
   /** The outcome of one input, with the entries of the index that belong to it. */
   async #apply(message: Message): Promise<Outcome> {
-    const before = this.#index?.pending().length ?? 0
+    const before = this.#index?.pendingSize ?? 0
     const outcome = await (this.#worker as RecordWorker).work(message, this.#working.signal)
-    for (const entry of this.#index?.pending().slice(before) ?? []) {
+    // A text whose record could not be written must not count as kept.
+    if (outcome.result.kind === 'failed') this.#index?.rollback(before)
+    for (const entry of this.#index?.pending(before) ?? []) {
       const { state } = this.binding.stage
       const { value } = this.#serde.encode('signature', entry)
       const { partition } = this.#claim.task

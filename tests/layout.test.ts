@@ -31,8 +31,14 @@ describe('layers', () => {
 
   it.each(sources('operators'))('%s imports schemas and operators only, no clock, socket or environment', file => {
     expect(importsOf(file).filter(name => ours.test(name) && !/^(schemas|operators)\//.test(name))).toEqual([])
-    expect(importsOf(file).filter(name => /^(node:(net|http|https|process|timers|sqlite|child_process)|kafkajs|openai|pino)/.test(name))).toEqual([])
-    expect(readFileSync(join(root, file), 'utf8')).not.toMatch(/process\.env|Date\.now|new Date\(\)|Math\.random|\bfetch\(/)
+    expect(
+      importsOf(file).filter(name =>
+        /^(node:(net|http|https|process|timers|sqlite|child_process)|kafkajs|openai|pino)/.test(name),
+      ),
+    ).toEqual([])
+    expect(readFileSync(join(root, file), 'utf8')).not.toMatch(
+      /process\.env|Date\.now|new Date\(\)|Math\.random|\bfetch\(/,
+    )
   })
 
   it('keeps SQLite, the model client and kafkajs each in one folder', () => {
@@ -44,7 +50,10 @@ describe('layers', () => {
 })
 
 describe('operators', () => {
-  const all: [string, Operator][] = Object.entries(operators).map(([name, operator]) => [name, operator as unknown as Operator])
+  const all: [string, Operator][] = Object.entries(operators).map(([name, operator]) => [
+    name,
+    operator as unknown as Operator,
+  ])
 
   it.each(all)('%s is listed under its own name and flows between records that have schemas', (name, operator) => {
     expect(operator.name).toBe(name)
@@ -56,12 +65,15 @@ describe('operators', () => {
     expect(operator.options.safeParse({}).success).toBe(true)
   })
 
-  it.each(all.filter(([, operator]) => operator.prompt))('every placeholder of the prompt of %s is filled', (name, operator) => {
-    const text = readFileSync(join(root, 'operators/prompts', `${name}.md`), 'utf8')
-    const { placeholders } = new Prompt(name, text, operator.prompt?.fields ?? [])
-    expect(placeholders).toContain('document')
-    expect(operator.messages).toBeTypeOf('function')
-  })
+  it.each(all.filter(([, operator]) => operator.prompt))(
+    'every placeholder of the prompt of %s is filled',
+    (name, operator) => {
+      const text = readFileSync(join(root, 'operators/prompts', `${name}.md`), 'utf8')
+      const { placeholders } = new Prompt(name, text, operator.prompt?.fields ?? [])
+      expect(placeholders).toContain('document')
+      expect(operator.messages).toBeTypeOf('function')
+    },
+  )
 
   it('every file that makes an operator is in the list', () => {
     const makers = readdirSync(join(root, 'operators'))
@@ -105,7 +117,8 @@ describe('lists', () => {
       if (Array.isArray(schema)) return schema.flatMap(walk)
       if (typeof schema !== 'object' || schema === null) return []
       const { name, doc, fields, type, items, values } = schema as Record<string, unknown>
-      const own = (fields !== undefined || type !== undefined) && name !== undefined && doc === undefined && type !== 'enum'
+      const own =
+        (fields !== undefined || type !== undefined) && name !== undefined && doc === undefined && type !== 'enum'
       return [...(own ? [String(name)] : []), ...[fields, type, items, values].flatMap(walk)]
     }
     expect(Object.values(schemas).flatMap(walk)).toEqual([])

@@ -21,9 +21,13 @@ export class ExactIndex implements StatefulIndex {
     return null
   }
 
-  pending(): readonly Signature[] {
+  get pendingSize(): number {
+    return this.#kept.pendingSize
+  }
+
+  pending(from?: number): readonly Signature[] {
     return this.#kept
-      .pending()
+      .pending(from)
       .map(record => ({ id: this.#kept.id(record), engine, exact: Buffer.from(this.#kept.exact(record)), slots: null }))
   }
 
@@ -31,14 +35,14 @@ export class ExactIndex implements StatefulIndex {
     this.#kept.confirm()
   }
 
-  rollback(): void {
-    this.#kept.rollback()
+  rollback(from?: number): void {
+    this.#kept.rollback(from)
   }
 
   restore(entry: Signature): void {
     checkEntry(entry, engine, 0)
     if (this.#kept.find(entry.exact) !== undefined) return
     this.#kept.add(entry.id, entry.exact)
-    this.#kept.confirm()
+    this.#kept.confirmRestored()
   }
 }

@@ -40,18 +40,33 @@ export class KeptRecords {
     return record
   }
 
-  /** The numbers of the pending records. */
-  pending(): number[] {
-    return Array.from({ length: this.size - this.#confirmed }, (_, index) => this.#confirmed + index)
+  get pendingSize(): number {
+    return this.size - this.#confirmed
+  }
+
+  /** The numbers of the pending records, but for the first `from` of them. */
+  pending(from = 0): number[] {
+    const first = this.#confirmed + from
+    return Array.from({ length: Math.max(0, this.size - first) }, (_, index) => first + index)
   }
 
   confirm(): void {
     this.#confirmed = this.size
   }
 
-  /** @param undo - Is told the number of each record before it goes, the last one first. */
-  rollback(undo: (record: number) => void = () => {}): void {
-    for (const record of this.pending().reverse()) {
+  /** A record that is read back counts as confirmed, and with it would all before it. */
+  confirmRestored(): void {
+    if (this.pendingSize !== 1) throw new Error('a signature was restored while others were pending')
+    this.#confirmed = this.size
+  }
+
+  /**
+   * Takes the pending records back, but for the first `from` of them.
+   *
+   * @param undo - Is told the number of each record before it goes, the last one first.
+   */
+  rollback(from = 0, undo: (record: number) => void = () => {}): void {
+    for (const record of this.pending(from).reverse()) {
       undo(record)
       this.#byExact.remove(firstWord(this.exact(record)), record)
       this.#exact.pop()

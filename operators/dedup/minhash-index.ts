@@ -51,8 +51,12 @@ export class MinhashIndex implements StatefulIndex {
     return null
   }
 
-  pending(): readonly Signature[] {
-    return this.#kept.pending().map(record => ({
+  get pendingSize(): number {
+    return this.#kept.pendingSize
+  }
+
+  pending(from?: number): readonly Signature[] {
+    return this.#kept.pending(from).map(record => ({
       id: this.#kept.id(record),
       engine: signatureEngine,
       exact: Buffer.from(this.#kept.exact(record)),
@@ -64,8 +68,8 @@ export class MinhashIndex implements StatefulIndex {
     this.#kept.confirm()
   }
 
-  rollback(): void {
-    this.#kept.rollback(record => {
+  rollback(from?: number): void {
+    this.#kept.rollback(from, record => {
       for (const key of bandKeys(this.#slotsOf(record))) this.#bands.remove(key, record)
       this.#slots.pop()
       this.#hasSlots.pop()
@@ -76,7 +80,7 @@ export class MinhashIndex implements StatefulIndex {
     checkEntry(entry, signatureEngine, permutations)
     if (this.#kept.find(entry.exact) !== undefined) return
     this.#add(entry.id, entry.exact, entry.slots)
-    this.#kept.confirm()
+    this.#kept.confirmRestored()
   }
 
   #add(id: string, exact: Uint8Array, slots: Uint8Array | null): void {

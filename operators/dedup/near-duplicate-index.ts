@@ -25,12 +25,14 @@ export interface NearDuplicateIndex {
 export interface StatefulIndex extends NearDuplicateIndex {
   /** Kept records, the pending ones included. */
   readonly size: number
-  /** The pending entries, in the order of their inserts. */
-  pending(): readonly Signature[]
+  /** How many entries are pending. */
+  readonly pendingSize: number
+  /** The pending entries in the order of their inserts, from this number on; default all. */
+  pending(from?: number): readonly Signature[]
   /** The commit succeeded. */
   confirm(): void
-  /** The commit failed. */
-  rollback(): void
+  /** Takes pending entries back, from this number on: all of them where the commit failed (the default). */
+  rollback(from?: number): void
   /**
    * Reads back an entry that an earlier commit wrote.
    *

@@ -3,7 +3,7 @@
 export interface Node {
   readonly nodeType: number
   readonly nodeValue: string | null
-  readonly textContent: string | null
+  textContent: string | null
   readonly firstChild: Node | null
   readonly nextSibling: Node | null
   readonly parentNode: Node | null
@@ -16,9 +16,14 @@ export interface Element extends Node {
   getAttribute(name: string): string | null
   querySelector(selector: string): Element | null
   querySelectorAll(selector: string): Iterable<Element>
+  closest(selector: string): Element | null
+  replaceWith(element: Element): void
+  remove(): void
 }
 
 export interface Document {
+  createElement(name: string): Element
+  querySelectorAll(selector: string): Iterable<Element>
   readonly documentElement: Element | null
   readonly body: Element | null
   querySelector(selector: string): Element | null

@@ -1,6 +1,7 @@
 import type { Parser as HtmlParser } from 'htmlparser2'
 import { SituError } from '../../schemas/errors.ts'
 import type { Document, Element } from './dom.ts'
+import { formulasToTex } from './formulas.ts'
 import { htmlToText } from './html-text.ts'
 
 export interface HtmlArticle {
@@ -48,6 +49,7 @@ export async function readHtml(html: string, who: string): Promise<HtmlArticle> 
     title: oneLine(document.querySelector('head title')?.textContent ?? null),
   }
   if (blank) return { ...head, text: null, blank, linkShare: 0 }
+  formulasToTex(document)
   const article = new readability.Readability<Element>(document, {
     // The element itself: its HTML need not be written and read again.
     serializer: node => node as Element,
@@ -76,7 +78,8 @@ function whole(html: string): string {
 }
 
 /**
- * Tells whether there is text to be seen, by the tags alone and before a tree is built of them: that takes time square in the depth.
+ * Tells whether there is text to be seen, by the tags alone: building a tree of them already takes time square in its
+ * depth.
  *
  * @throws {SituError} RECORD_TOO_LARGE
  */

@@ -38,11 +38,13 @@ function write(node: Node, writer: Writer, around: Around): void {
   const name = element.tagName.toUpperCase()
   if (skipped.has(name)) return
   if (name === 'BR') writer.line()
-  else if (name === 'MATH') writer.put(` ${formula(element)} `, false)
   else if (name === 'TR') writeRow(element, writer, around)
   else if (name === 'LI') writeItem(element, writer, around)
   else if (blocks.has(name)) writeBlock(element, name, writer, around)
-  else writeChildren(element, writer, around)
+  else {
+    if (name === 'SUP' && isPower(element, writer)) writer.put('^', true)
+    writeChildren(element, writer, around)
+  }
 }
 
 function writeChildren(element: Element, writer: Writer, around: Around): void {
@@ -95,9 +97,10 @@ function writeRow(row: Element, writer: Writer, around: Around): void {
   writer.line()
 }
 
-function formula(math: Element): string {
-  const tex = math.querySelector('annotation[encoding="application/x-tex"]')?.textContent
-  return (tex ?? math.textContent ?? '').replace(/\s+/g, ' ').trim()
+/** A power after a number: 10<sup>-2</sup> is not 10-2. Marks of footnotes are links, or follow a word. */
+function isPower(element: Element, writer: Writer): boolean {
+  const text = element.textContent ?? ''
+  return element.querySelector('a') === null && /^\s*[-−+]?\d{1,6}\s*$/.test(text) && writer.endsWithDigit()
 }
 
 /** Puts pieces together; white space between them is decided when the next one comes. */
@@ -137,6 +140,10 @@ class Writer {
   part(): void {
     this.#joined = false
     this.line()
+  }
+
+  endsWithDigit(): boolean {
+    return this.#gap === 0 && /\d$/.test(this.#pieces.at(-1)?.slice(-1) ?? '')
   }
 
   text(): string {

@@ -1,14 +1,17 @@
 import { z } from 'zod'
-import { SituError } from '../../schemas/errors.ts'
+import { messageOf, SituError } from '../../schemas/errors.ts'
 import { bindStages } from '../bind.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
 import type { Config } from '../config.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { Progress } from '../progress.ts'
+import { applyRetention } from '../retention.ts'
 import { Run, type RunOptions, type RunSummary, standingFailures } from '../run.ts'
 import { renderStages } from '../status-table.ts'
 import { sum } from '../task-record.ts'
 import { selectStages } from '../topology.ts'
+
+const retentionIntervalMs = 60_000
 
 export const command = defineCommand({
   name: 'run',
@@ -62,7 +65,7 @@ export const command = defineCommand({
         { ...runOptions(config, context.stop), ...options, bindings, limit: options.limit ?? null },
         log,
       )
-      const summary = await runWithProgress(run, pipeline)
+      const summary = await withRetention(context, pipeline, () => runWithProgress(run, pipeline))
       await report(context, summary)
       return config.settings.strict && standingFailures(summary.counters) > 0 ? 1 : 0
     } finally {
@@ -70,6 +73,28 @@ export const command = defineCommand({
     }
   },
 })
+
+/** Deletes old records every now and then, and at the end. */
+async function withRetention<T>(
+  { config, log }: CommandContext,
+  pipeline: Pipeline,
+  work: () => Promise<T>,
+): Promise<T> {
+  const ended = new AbortController()
+  const retaining = (async () => {
+    while (!ended.signal.aborted) {
+      await pipeline.clock.sleep(retentionIntervalMs, ended.signal)
+      const deleted = await applyRetention(pipeline, config)
+      if (deleted > 0) log.info({ deleted }, 'retention')
+    }
+  })()
+  try {
+    return await work()
+  } finally {
+    ended.abort()
+    await retaining.catch(error => log.error({ error: messageOf(error) }, 'retention failed'))
+  }
+}
 
 /** The run options that are settings. */
 export function runOptions({ settings }: Config, stop: AbortSignal): Omit<RunOptions, 'bindings'> {

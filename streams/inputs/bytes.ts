@@ -1,9 +1,15 @@
-import { open } from 'node:fs/promises'
+import { constants, openSync } from 'node:fs'
+import { open, stat } from 'node:fs/promises'
+import { Socket } from 'node:net'
 
 const chunkBytes = 64 * 1024
 
 /** The bytes of a file, a chunk at a time: none is read before it is asked for. */
-export async function* fileBytes(path: string): AsyncGenerator<Buffer> {
+export async function* fileBytes(path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+  if ((await stat(path)).isFIFO()) {
+    yield* pipeBytes(path, signal)
+    return
+  }
   const file = await open(path, 'r')
   try {
     for (;;) {
@@ -13,6 +19,20 @@ export async function* fileBytes(path: string): AsyncGenerator<Buffer> {
     }
   } finally {
     await file.close()
+  }
+}
+
+/** A named pipe, or one of the shell's. Opened and read as a file it would hold the process until a writer comes. */
+async function* pipeBytes(path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  const socket = new Socket({ fd, readable: true, writable: false })
+  const stop = () => socket.destroy()
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    yield* socket
+  } finally {
+    signal.removeEventListener('abort', stop)
+    socket.destroy()
   }
 }
 

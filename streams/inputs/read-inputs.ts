@@ -53,7 +53,7 @@ export const defaultInputOptions: Omit<InputOptions, 'stdin'> = {
  *
  * Once the signal is aborted it ends at once, even while stdin is silent: behind the records of the chunk read last,
  * without the one that the chunk has only a part of. Stdin that has no telling first line is one document of plain
- * text; an empty one is nothing.
+ * text. An input of no bytes is nothing, unless its name or --format tells a format: then it is an empty document.
  *
  * @throws {SituError} USAGE for an unknown format, a glob that is none, or stdin given twice.
  */
@@ -77,7 +77,7 @@ async function* readInput(
   signal: AbortSignal,
 ): AsyncGenerator<InputEvent> {
   const name = path === '-' ? 'stdin' : path
-  const raw = new AbortableBytes(path === '-' ? options.stdin : fileBytes(path), signal)
+  const raw = new AbortableBytes(path === '-' ? options.stdin : fileBytes(path, signal), signal)
   try {
     for await (const found of readBytes(path, raw, format, options.source)) {
       const source = found.place === null ? name : `${name} ${found.place}`
@@ -111,7 +111,7 @@ async function* readBytes(
   const bytes = isPacked ? new ByteReader(unpackGzip(packed)) : packed
   const named = format ?? sourceOfName(path)
   const head = await bytes.peek(named ? () => true : tellsFormat)
-  if (head.length === 0 && path === '-') {
+  if (head.length === 0 && !named) {
     // Empty, or it failed before its first byte: then the error comes out here.
     for await (const chunk of bytes) void chunk
     return

@@ -44,14 +44,22 @@ describe('extract, HTML', () => {
   it('writes lists, tables, code and formulas as text', async () => {
     const body = `${paragraphs}<ul><li>one</li><li>two<ul><li>inner</li></ul></li></ul><ol start="3"><li><p>three</p></li><li>four</li></ol>
       <table><tr><th>Port</th><th>Time</th></tr><tr><td>North</td><td>9<br>10</td></tr></table>
-      <pre>if (early) {\n    wait()\n}</pre><p>Then <math><mi>E</mi><annotation encoding="application/x-tex">E=mc^2</annotation></math> holds,
+      <pre>if (early) {\n    wait()\n}</pre><p>Then <span class="katex"><span class="katex-mathml"><math><mi>E</mi><annotation encoding="application/x-tex">E=mc^2</annotation></math></span><span class="katex-html">E=mc2</span></span> holds,
       <b>bold</b>and <i>so</i> on.</p>`
     const { text } = await articleOf(htmlPage(page(body)))
     expect(text).toContain('- one\n- two\n  - inner')
     expect(text).toContain('3. three\n4. four')
     expect(text).toContain('Port | Time\nNorth | 9 10')
     expect(text).toContain('if (early) {\n    wait()\n}')
-    expect(text).toContain('Then E=mc^2 holds, boldand so on.')
+    expect(text).toContain('Then \\(E=mc^2\\) holds, boldand so on.')
+  })
+
+  it('keeps the TeX of scripts and of hidden MathML, and powers', async () => {
+    const wiki = `<span class="mwe-math-element"><span style="display: none"><math><annotation
+      encoding="application/x-tex">{\\displaystyle a_{n}}</annotation></math></span><img src="a.svg"></span>`
+    const body = `<p>Let <script type="math/tex">x_1</script> be 8·10<sup>-2</sup> and ${wiki} so<sup>1</sup>.</p>${paragraphs}`
+    const { text } = await articleOf(htmlPage(page(body)))
+    expect(text).toContain('Let \\(x_1\\) be 8·10^-2 and \\(a_{n}\\) so1.')
   })
 
   it.each([

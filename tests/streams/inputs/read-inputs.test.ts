@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
@@ -116,6 +116,33 @@ describe('readInputs', () => {
     expect(await brief(read([await file('empty.jsonl.gz', '')]))).toEqual([
       'INPUT_CUT empty.jsonl.gz byte 0: gzip: the file ends within the header',
     ])
+  })
+
+  it('takes an empty file for an empty document where its name tells a format, else for nothing', async () => {
+    await file('a.html', '')
+    await file('b.jsonl', '')
+    await file('c', '')
+    expect(await brief(read([folder]))).toEqual(['a.html = html: '])
+    expect(await brief(read(['/dev/null']))).toEqual([])
+  })
+
+  it('reads a named pipe, and ends when it is aborted before a writer comes', async () => {
+    const path = join(folder, 'pipe')
+    execFileSync('mkfifo', [path])
+    const events = read([path])
+    const first = events.next()
+    const writer = await open(path, 'w')
+    await writer.write('{"text":"a"}\n{"te')
+    expect((await first).value).toMatchObject({ content: 'a', source: `${path} line 1` })
+    await writer.write('xt":"b"}\n')
+    expect((await events.next()).value).toMatchObject({ content: 'b' })
+    await writer.close()
+    expect((await events.next()).done).toBe(true)
+
+    const controller = new AbortController()
+    const silent = read([path], {}, controller.signal).next()
+    controller.abort()
+    expect((await silent).done).toBe(true)
   })
 
   it('names a missing path and reads the others', async () => {

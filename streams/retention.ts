@@ -1,0 +1,31 @@
+import type { Config } from './config.ts'
+import type { Pipeline } from './pipeline.ts'
+import { readTasks } from './status.ts'
+import { stages } from './topology.ts'
+
+const msPerDay = 86_400_000
+
+/**
+ * Deletes old records as configured: only those that every operator which reads the topic has worked, and none of a
+ * topic that no operator reads.
+ *
+ * @returns How many it deleted; 0 where nothing is configured.
+ */
+export async function applyRetention(pipeline: Pipeline, { settings }: Config): Promise<number> {
+  const { retentionDays, retentionBytes } = settings
+  if (!pipeline.applyRetention || (retentionDays === undefined && retentionBytes === undefined)) return 0
+  const worked = await readTasks(pipeline, await pipeline.transport.survey('task'))
+  const floor = (topic: string, partition: number) => {
+    const readers = stages.filter(stage => stage.input === topic)
+    const positions = readers.map(({ name }) => {
+      const task = worked.find(task => task.stage === name && task.partition === partition)
+      return task?.positions.find(position => position.topic === topic)?.next ?? 0
+    })
+    return positions.length === 0 ? 0 : Math.min(...positions)
+  }
+  return pipeline.applyRetention({
+    floor,
+    ...(retentionDays !== undefined && { maxAgeMs: retentionDays * msPerDay }),
+    ...(retentionBytes !== undefined && { maxBytesPerTopic: retentionBytes }),
+  })
+}
