@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { builtInSnapshot, type DemonstrationSnapshot } from '../operators/demonstrations.ts'
 import { Prompt } from '../operators/prompt.ts'
 import { messageOf, SituError } from '../schemas/errors.ts'
-import { closestName } from './closest-name.ts'
 import type { Config } from './config.ts'
 import { createModels } from './models/index.ts'
-import { StageBinding } from './stage-binding.ts'
+import { StageBinding } from './task/stage-binding.ts'
+import { closestName } from './terminal/closest-name.ts'
 import { type Stage, stages } from './topology.ts'
 
 /**

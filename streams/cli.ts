@@ -2,15 +2,15 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { errorTable, SituError } from '../schemas/errors.ts'
-import { closestName } from './closest-name.ts'
-import type { Command } from './command.ts'
 import { commandNames, loadCommand } from './commands/index.ts'
 import { readConfig, type SettingName, settings } from './config.ts'
-import { describeError } from './describe-error.ts'
-import { commandHelp, generalHelp } from './help.ts'
 import { createLogger } from './log.ts'
-import { describeOption, type OptionInfo, type OptionSource, resolveOptions } from './options.ts'
-import { Output } from './output.ts'
+import { closestName } from './terminal/closest-name.ts'
+import type { Command } from './terminal/command.ts'
+import { describeError } from './terminal/describe-error.ts'
+import { commandHelp, generalHelp } from './terminal/help.ts'
+import { describeOption, type OptionInfo, type OptionSource, resolveOptions } from './terminal/options.ts'
+import { Output } from './terminal/output.ts'
 
 const everywhere: readonly SettingName[] = ['data', 'config', 'json', 'logLevel']
 

@@ -3,7 +3,7 @@ import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import { operators } from '../operators/index.ts'
 import { messageOf, SituError } from '../schemas/errors.ts'
-import { closestName } from './closest-name.ts'
+import { closestName } from './terminal/closest-name.ts'
 import {
   describeOption,
   type OptionSource,
@@ -11,7 +11,7 @@ import {
   type OptionValues,
   resolveOptions,
   unknownKeys,
-} from './options.ts'
+} from './terminal/options.ts'
 
 const whole = (minimum: number, maximum: number) => z.int().min(minimum).max(maximum)
 

@@ -6,7 +6,7 @@ import type { Clock } from './clock.ts'
 import { makeEvidence } from './evidence.ts'
 import { contentId } from './identity.ts'
 import type { InputEvent, InputFault, InputItem } from './inputs/read-inputs.ts'
-import { emptyCounters } from './task-record.ts'
+import { emptyCounters } from './task/task-record.ts'
 import type { OutgoingMessage, Transport } from './transports/transport.ts'
 
 export interface IngestPorts {

@@ -1,6 +1,6 @@
 import type { Config } from './config.ts'
+import { readTasks } from './inspect/status.ts'
 import type { Pipeline } from './pipeline.ts'
-import { readTasks } from './status.ts'
 import { stages } from './topology.ts'
 
 const msPerDay = 86_400_000

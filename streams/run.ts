@@ -3,9 +3,9 @@ import { SituError } from '../schemas/errors.ts'
 import type { Counters, Prompt as PromptRecord } from '../schemas/records.ts'
 import type { Logger } from './log.ts'
 import type { Pipeline } from './pipeline.ts'
-import type { StageBinding } from './stage-binding.ts'
-import { TaskLoop, type TaskLoopPorts } from './task-loop.ts'
-import { addUp, sum } from './task-record.ts'
+import type { StageBinding } from './task/stage-binding.ts'
+import { TaskLoop, type TaskLoopPorts } from './task/task-loop.ts'
+import { addUp, sum } from './task/task-record.ts'
 import { partitionOf, tasksOf } from './topology.ts'
 import type { Claim, Membership } from './transports/transport.ts'
 
@@ -105,7 +105,7 @@ export class Run {
     })
     this.#loops.push(loop)
     this.#log.debug({ task: claim.task.id, epoch: claim.epoch }, 'task taken')
-    void loop.run()
+    loop.start()
   }
 
   #admit(stage: string): boolean {

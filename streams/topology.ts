@@ -3,7 +3,7 @@ import { type OperatorName, operators } from '../operators/index.ts'
 import type { Operator } from '../operators/operator.ts'
 import { SituError } from '../schemas/errors.ts'
 import { type Noun, nouns, type Records } from '../schemas/records.ts'
-import { closestName } from './closest-name.ts'
+import { closestName } from './terminal/closest-name.ts'
 import type { TaskSpec, TopicSpec } from './transports/transport.ts'
 
 /** An operator in its place between two topics. */

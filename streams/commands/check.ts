@@ -6,9 +6,9 @@ import { checkCompatibility } from '../../schemas/compatibility.ts'
 import { messageOf } from '../../schemas/errors.ts'
 import { schemas } from '../../schemas/records.ts'
 import { loadPrompt } from '../bind.ts'
-import { type CommandContext, defineCommand } from '../command.ts'
 import { createModels, type ModelChooser } from '../models/index.ts'
 import { openPipeline, subjectOf } from '../pipeline.ts'
+import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { stages, topicNouns } from '../topology.ts'
 
 /** One thing that was looked at: fine, or with a problem. */

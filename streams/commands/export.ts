@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { defineCommand } from '../command.ts'
 import { openPipeline } from '../pipeline.ts'
 import { sinkFor, sinks } from '../sinks/index.ts'
+import { defineCommand } from '../terminal/command.ts'
 import { nounOfTopic } from '../topology.ts'
 
 export const command = defineCommand({

@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import { errorTable, SituError } from '../../schemas/errors.ts'
 import type { Failed } from '../../schemas/records.ts'
-import { closestName } from '../closest-name.ts'
-import { type CommandContext, defineCommand } from '../command.ts'
-import { table } from '../output.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
+import { closestName } from '../terminal/closest-name.ts'
+import { type CommandContext, defineCommand } from '../terminal/command.ts'
+import { table } from '../terminal/output.ts'
 
 const verbs = ['list', 'show', 'retry'] as const
 

@@ -1,4 +1,4 @@
-import type { Command } from '../command.ts'
+import type { Command } from '../terminal/command.ts'
 
 /** The only list of commands; each is loaded when it is called. */
 const commands: Record<string, () => Promise<{ command: Command }>> = {

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
-import { type CommandContext, defineCommand } from '../command.ts'
 import { defaultIngestOptions, dryRun, Ingest, type IngestCounts, type IngestOptions } from '../ingest.ts'
 import { type InputEvent, type InputOptions, readInputs } from '../inputs/read-inputs.ts'
 import type { Logger } from '../log.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
-import { Progress } from '../progress.ts'
 import { sourceNames } from '../sources/index.ts'
 import { defaultSourceOptions } from '../sources/source.ts'
-import { sum } from '../task-record.ts'
+import { sum } from '../task/task-record.ts'
+import { type CommandContext, defineCommand } from '../terminal/command.ts'
+import { Progress } from '../terminal/progress.ts'
 import { partitionOf } from '../topology.ts'
 
 const fieldList = (help: string) => z.array(z.string().min(1)).default([]).describe(help)

@@ -1,7 +1,7 @@
 import { SituError } from '../../schemas/errors.ts'
 import { loadPrompt } from '../bind.ts'
-import { closestName } from '../closest-name.ts'
-import { defineCommand } from '../command.ts'
+import { closestName } from '../terminal/closest-name.ts'
+import { defineCommand } from '../terminal/command.ts'
 import { stages } from '../topology.ts'
 
 export const command = defineCommand({

@@ -1,14 +1,14 @@
 import { z } from 'zod'
 import { messageOf, SituError } from '../../schemas/errors.ts'
 import { bindStages } from '../bind.ts'
-import { type CommandContext, defineCommand } from '../command.ts'
 import type { Config } from '../config.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
-import { Progress } from '../progress.ts'
 import { applyRetention } from '../retention.ts'
 import { Run, type RunOptions, type RunSummary, standingFailures } from '../run.ts'
-import { renderStages } from '../status-table.ts'
-import { sum } from '../task-record.ts'
+import { sum } from '../task/task-record.ts'
+import { type CommandContext, defineCommand } from '../terminal/command.ts'
+import { Progress } from '../terminal/progress.ts'
+import { renderStages } from '../terminal/status-table.ts'
 import { selectStages } from '../topology.ts'
 
 const retentionIntervalMs = 60_000

@@ -1,11 +1,11 @@
 import jsonata from 'jsonata'
 import { z } from 'zod'
 import { messageOf, SituError } from '../../schemas/errors.ts'
-import { defineCommand } from '../command.ts'
-import { merge } from '../merge.ts'
-import { toJson } from '../output.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
+import { defineCommand } from '../terminal/command.ts'
+import { toJson } from '../terminal/output.ts'
 import { nounOfTopic } from '../topology.ts'
+import { merge } from '../transports/merge.ts'
 import type { Message } from '../transports/transport.ts'
 
 /** What a line shows of a message. */

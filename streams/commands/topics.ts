@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import { defineCommand } from '../command.ts'
+import { readStatus } from '../inspect/status.ts'
+import { verify } from '../inspect/verify.ts'
 import { openPipeline } from '../pipeline.ts'
-import { readStatus } from '../status.ts'
-import { renderStatus } from '../status-table.ts'
-import { verify } from '../verify.ts'
+import { defineCommand } from '../terminal/command.ts'
+import { renderStatus } from '../terminal/status-table.ts'
 
 export const command = defineCommand({
   name: 'topics',

@@ -1,10 +1,18 @@
 import { z } from 'zod'
 import { SituError } from '../../schemas/errors.ts'
 import type { Records } from '../../schemas/records.ts'
-import { type CommandContext, defineCommand } from '../command.ts'
-import { ancestors, type Descendant, descendants, type Found, findRecord, keptTwin, provenanceOf } from '../lineage.ts'
+import {
+  ancestors,
+  type Descendant,
+  descendants,
+  type Found,
+  findRecord,
+  keptTwin,
+  provenanceOf,
+} from '../inspect/lineage.ts'
+import { sentMessages } from '../inspect/sent-messages.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
-import { sentMessages } from '../sent-messages.ts'
+import { type CommandContext, defineCommand } from '../terminal/command.ts'
 
 export const command = defineCommand({
   name: 'trace',

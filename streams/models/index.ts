@@ -1,7 +1,7 @@
 import type { Model, Parameters } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
-import { closestName } from '../closest-name.ts'
 import type { Config, Endpoint } from '../config.ts'
+import { closestName } from '../terminal/closest-name.ts'
 import { OpenAiModel } from './openai.ts'
 import { StandIn } from './stand-in.ts'
 

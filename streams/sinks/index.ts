@@ -1,5 +1,5 @@
 import { SituError } from '../../schemas/errors.ts'
-import { closestName } from '../closest-name.ts'
+import { closestName } from '../terminal/closest-name.ts'
 import { jsonl } from './jsonl.ts'
 import type { Sink } from './sink.ts'
 

@@ -1,5 +1,5 @@
 import { SituError } from '../../schemas/errors.ts'
-import { closestName } from '../closest-name.ts'
+import { closestName } from '../terminal/closest-name.ts'
 import { html } from './html.ts'
 import { json } from './json.ts'
 import { jsonl } from './jsonl.ts'

@@ -3,9 +3,9 @@ import { ExactIndex } from '../../operators/dedup/exact-index.ts'
 import { drop } from '../../operators/operator.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Clock } from '../../streams/clock.ts'
-import { readStatus } from '../../streams/status.ts'
+import { readStatus } from '../../streams/inspect/status.ts'
+import { verify } from '../../streams/inspect/verify.ts'
 import { MemoryLog, type MemoryTransport } from '../../streams/transports/memory.ts'
-import { verify } from '../../streams/verify.ts'
 import {
   type Apply,
   fasterClock,

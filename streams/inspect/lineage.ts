@@ -1,7 +1,7 @@
-import type { Noun, Place, Provenance, Records } from '../schemas/records.ts'
-import type { Pipeline } from './pipeline.ts'
-import { topicNouns } from './topology.ts'
-import type { Message } from './transports/transport.ts'
+import type { Noun, Place, Provenance, Records } from '../../schemas/records.ts'
+import type { Pipeline } from '../pipeline.ts'
+import { topicNouns } from '../topology.ts'
+import type { Message } from '../transports/transport.ts'
 
 /** A record with where it lies. */
 export interface Found {

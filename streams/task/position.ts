@@ -1,4 +1,4 @@
-import type { Position as PositionRecord } from '../schemas/records.ts'
+import type { Position as PositionRecord } from '../../schemas/records.ts'
 
 interface Entry {
   offset: number

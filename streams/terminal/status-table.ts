@@ -1,6 +1,6 @@
-import type { Counters } from '../schemas/records.ts'
+import type { Counters } from '../../schemas/records.ts'
+import type { Status } from '../inspect/status.ts'
 import { table } from './output.ts'
-import type { Status } from './status.ts'
 
 /** The counters of stages, a row each. */
 export function renderStages(stages: Readonly<Record<string, Counters & { lag?: number }>>): string {

@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import type { Clock } from '../clock.ts'
 
 const intervalMs = { terminal: 200, plain: 5_000 }
 

@@ -1,24 +1,24 @@
-import type { StatefulIndex } from '../operators/dedup/near-duplicate-index.ts'
-import { hash } from '../operators/hash.ts'
-import { type Context, type Draft, Drop, type RecordedModel } from '../operators/operator.ts'
-import type { Tokenizer } from '../operators/tokenizer.ts'
-import { type ErrorCode, messageOf, SituError } from '../schemas/errors.ts'
-import { type Noun, type Place, type Records, schemas } from '../schemas/records.ts'
-import type { Serde } from '../schemas/serde.ts'
+import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
+import { hash } from '../../operators/hash.ts'
+import { type Context, type Draft, Drop, type RecordedModel } from '../../operators/operator.ts'
+import type { Tokenizer } from '../../operators/tokenizer.ts'
+import { type ErrorCode, messageOf, SituError } from '../../schemas/errors.ts'
+import { type Noun, type Place, type Records, schemas } from '../../schemas/records.ts'
+import type { Serde } from '../../schemas/serde.ts'
+import type { Clock } from '../clock.ts'
+import { evidenceLimitBytes, makeEvidence } from '../evidence.ts'
+import { identify } from '../identity.ts'
+import type { Logger } from '../log.ts'
+import { partitionOf } from '../topology.ts'
+import type { Message, OutgoingMessage } from '../transports/transport.ts'
 import { CallRecorder, CallRefused } from './call-recorder.ts'
-import type { Clock } from './clock.ts'
-import { evidenceLimitBytes, makeEvidence } from './evidence.ts'
-import { identify } from './identity.ts'
-import type { Logger } from './log.ts'
 import type { StageBinding } from './stage-binding.ts'
-import { partitionOf } from './topology.ts'
-import type { Message, OutgoingMessage } from './transports/transport.ts'
 
 /** What became of one input. */
 export type Result =
   | { kind: 'done'; out: number }
   | { kind: 'dropped'; reason: string }
-  | { kind: 'failed'; code: ErrorCode }
+  | { kind: 'failed'; code: ErrorCode; message: string }
 
 export interface Outcome {
   result: Result
@@ -225,7 +225,10 @@ class Work {
       provenance: this.#recorder?.provenance(error.code) ?? null,
       time: this.#ports.clock.now(),
     }
-    return { result: { kind: 'failed', code: error.code }, messages: [this.#message('failed', 'failed', record)] }
+    return {
+      result: { kind: 'failed', code: error.code, message: error.message },
+      messages: [this.#message('failed', 'failed', record)],
+    }
   }
 
   #message<N extends Noun>(topic: string, noun: N, record: Records[N]): OutgoingMessage {

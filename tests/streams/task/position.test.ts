@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Position } from '../../streams/position.ts'
+import { Position } from '../../../streams/task/position.ts'
 
 /** Reads and finishes as a task does, and gives what a commit would store. */
 function worked(taken: number[], finished: number[]): Position {

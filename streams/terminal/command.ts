@@ -1,5 +1,5 @@
-import type { Config, SettingName } from './config.ts'
-import type { Logger } from './log.ts'
+import type { Config, SettingName } from '../config.ts'
+import type { Logger } from '../log.ts'
 import type { OptionTable, OptionValues } from './options.ts'
 import type { Output } from './output.ts'
 

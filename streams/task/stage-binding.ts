@@ -1,9 +1,9 @@
-import type { DemonstrationSnapshot } from '../operators/demonstrations.ts'
-import { canonicalJson, hash } from '../operators/hash.ts'
-import type { Model } from '../operators/model.ts'
-import type { Prompt } from '../operators/prompt.ts'
-import type { Prompt as PromptRecord } from '../schemas/records.ts'
-import type { Stage } from './topology.ts'
+import type { DemonstrationSnapshot } from '../../operators/demonstrations.ts'
+import { canonicalJson, hash } from '../../operators/hash.ts'
+import type { Model } from '../../operators/model.ts'
+import type { Prompt } from '../../operators/prompt.ts'
+import type { Prompt as PromptRecord } from '../../schemas/records.ts'
+import type { Stage } from '../topology.ts'
 
 /** A stage with everything that its outputs depend on. */
 export class StageBinding {

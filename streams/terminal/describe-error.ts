@@ -1,4 +1,4 @@
-import { errorTable, messageOf, SituError } from '../schemas/errors.ts'
+import { errorTable, messageOf, SituError } from '../../schemas/errors.ts'
 
 /** A thrown error for a reader: what happened, and what to do about it. */
 export function describeError(error: unknown): string {

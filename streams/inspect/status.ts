@@ -1,8 +1,8 @@
-import type { Counters, Task } from '../schemas/records.ts'
-import type { Pipeline } from './pipeline.ts'
-import { addUp, finished, sum } from './task-record.ts'
-import { stages, topicNouns } from './topology.ts'
-import type { Survey, TopicInfo } from './transports/transport.ts'
+import type { Counters, Task } from '../../schemas/records.ts'
+import type { Pipeline } from '../pipeline.ts'
+import { addUp, finished, sum } from '../task/task-record.ts'
+import { stages, topicNouns } from '../topology.ts'
+import type { Survey, TopicInfo } from '../transports/transport.ts'
 
 export interface StageStatus extends Counters {
   /** Inputs that no task has taken yet. */

@@ -1,8 +1,8 @@
-import type { Pipeline } from './pipeline.ts'
+import type { Pipeline } from '../pipeline.ts'
+import { sum } from '../task/task-record.ts'
+import { stages } from '../topology.ts'
+import type { Message, Survey } from '../transports/transport.ts'
 import type { StageStatus } from './status.ts'
-import { sum } from './task-record.ts'
-import { stages } from './topology.ts'
-import type { Message, Survey } from './transports/transport.ts'
 
 /** What one stage made of its inputs, read from the topics. */
 class Outcomes {

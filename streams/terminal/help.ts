@@ -1,6 +1,6 @@
+import { allCommands } from '../commands/index.ts'
+import { type SettingName, settings } from '../config.ts'
 import type { Command } from './command.ts'
-import { allCommands } from './commands/index.ts'
-import { type SettingName, settings } from './config.ts'
 import { describeOption, type OptionInfo } from './options.ts'
 import { table } from './output.ts'
 

@@ -1,4 +1,4 @@
-import type { Counters, Task } from '../schemas/records.ts'
+import type { Counters, Task } from '../../schemas/records.ts'
 import type { Result } from './record-worker.ts'
 
 export function emptyCounters(): Counters {

@@ -1,0 +1,210 @@
+import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
+import type { Counters, Task } from '../../schemas/records.ts'
+import type { Serde } from '../../schemas/serde.ts'
+import type { Clock } from '../clock.ts'
+import { partitionOf } from '../topology.ts'
+import type { Claim, Transport } from '../transports/transport.ts'
+import type { Position } from './position.ts'
+import type { Outcome } from './record-worker.ts'
+import { Slots } from './slots.ts'
+import { count, emptyCounters, finished } from './task-record.ts'
+
+/** Most outcomes in one commit. */
+const commitRecords = 200
+/** How long an outcome waits for others to be committed with. */
+const lingerMs = 10
+
+/** An outcome on its way into a commit. */
+export interface Completed extends Outcome {
+  position: Position
+  offset: number
+  /** For a dead letter put back to work: the code that it had; its input is not taken anew. Null for a first outcome. */
+  retried: string | null
+}
+
+export interface CommitterPorts {
+  claim: Claim
+  transport: Pick<Transport, 'limits'>
+  serde: Serde
+  clock: Clock
+  /** Hash of the configuration that makes the outputs. */
+  configuration: string
+  positions: readonly Position[]
+  counters: Counters | null
+  index: StatefulIndex | null
+  /** Write outputs in the order of their inputs. */
+  ordered: boolean
+  partitions: number
+  /** A commit succeeded. */
+  onCommit: () => void
+  onError: (error: unknown) => void
+}
+
+/**
+ * Commits what is complete: outputs, drops, dead letters, entries of the index and the task record in one atomic step,
+ * one step at a time.
+ */
+export class Committer {
+  /** Held by the work of a stateful stage and by its commits: the index changes for one of them at a time. */
+  readonly turn: Slots | null
+  readonly #ports: CommitterPorts
+  #counters: Counters
+  #taken: number
+  #completed: Completed[] = []
+  /** Taken offsets whose outputs are not written yet, in order; empty unless order is asked for. */
+  readonly #order: number[] = []
+  #flushed: Promise<void> = Promise.resolve()
+  /** Flushes asked for and not ended. */
+  #flushes = 0
+  #lingering = false
+  #failed = false
+
+  constructor(ports: CommitterPorts) {
+    this.#ports = ports
+    this.#counters = ports.counters ?? emptyCounters()
+    // What was in flight at the last commit is taken again.
+    this.#taken = finished(this.#counters)
+    this.turn = ports.index ? new Slots(1) : null
+  }
+
+  /** Committed and open counts, as of now. */
+  get counters(): Counters {
+    return { ...this.#counters, in: this.#taken, inFlight: this.#taken - finished(this.#counters) }
+  }
+
+  get isIdle(): boolean {
+    return this.#completed.length === 0 && this.#flushes === 0
+  }
+
+  /** Counts an input as taken. */
+  take(offset: number): void {
+    this.#taken++
+    if (this.#ports.ordered) this.#order.push(offset)
+  }
+
+  add(completed: Completed): void {
+    this.#completed.push(completed)
+    void this.#flushSoon()
+  }
+
+  async #flushSoon(): Promise<void> {
+    if (this.#lingering) return
+    if (this.#completed.length < commitRecords) {
+      this.#lingering = true
+      await this.#ports.clock.sleep(lingerMs)
+      this.#lingering = false
+    }
+    // One that has not begun yet will take this outcome along.
+    if (this.#flushes < 2) await this.flush()
+  }
+
+  /** Commits everything that is complete by now. Never rejects: see `onError`. */
+  flush(): Promise<void> {
+    this.#flushes++
+    this.#flushed = this.#flushed.then(async () => {
+      await this.#flushAll()
+      this.#flushes--
+    })
+    return this.#flushed
+  }
+
+  /** Nothing more is to be committed. */
+  stop(): void {
+    this.#failed = true
+  }
+
+  /** Writes the task record alone: at a take-over, so that epoch and configuration stand there. */
+  begin(): Promise<void> {
+    return this.#commit([])
+  }
+
+  async #flushAll(): Promise<void> {
+    while (!this.#failed) {
+      await this.turn?.acquire()
+      try {
+        const chunk = this.#nextChunk()
+        if (chunk.length === 0) return
+        await this.#commit(chunk)
+        this.#ports.index?.confirm()
+        this.#ports.onCommit()
+      } catch (error) {
+        this.#failed = true
+        this.#ports.index?.rollback()
+        this.#ports.onError(error)
+      } finally {
+        this.turn?.release()
+      }
+    }
+  }
+
+  /** The next outcomes to commit: bounded in number and in bytes a partition; with state, always all of them. */
+  #nextChunk(): Completed[] {
+    const ready = this.#ports.ordered ? this.#inOrder() : this.#completed
+    const { maxCommitBytes } = this.#ports.transport.limits
+    const bytes = new Map<string, number>()
+    let taken = 0
+    for (const { messages } of ready) {
+      for (const { topic, partition, key, value } of messages) {
+        const place = `${topic}/${partition}`
+        bytes.set(place, (bytes.get(place) ?? 0) + key.length + (value?.length ?? 0))
+      }
+      const isFull = taken >= commitRecords || Math.max(...bytes.values()) > maxCommitBytes
+      if (isFull && taken > 0 && !this.#ports.index) break
+      taken++
+    }
+    const chunk = ready.slice(0, taken)
+    const gone = new Set(chunk)
+    this.#completed = this.#completed.filter(completed => !gone.has(completed))
+    return chunk
+  }
+
+  /** Retries, and those others that no open record stands before. */
+  #inOrder(): Completed[] {
+    const ready = this.#completed.filter(({ retried }) => retried !== null)
+    const byOffset = new Map<number, Completed>()
+    for (const completed of this.#completed) if (completed.retried === null) byOffset.set(completed.offset, completed)
+    for (const offset of this.#order) {
+      const completed = byOffset.get(offset)
+      if (!completed) break
+      ready.push(completed)
+    }
+    return ready
+  }
+
+  async #commit(chunk: readonly Completed[]): Promise<void> {
+    const { claim, serde, clock, configuration, positions, partitions } = this.#ports
+    const counters = structuredClone(this.#counters)
+    for (const { result, retried } of chunk) count(counters, result, retried)
+    counters.in = this.#taken
+    counters.inFlight = this.#taken - finished(counters)
+    const undo = positions.map(position =>
+      position.finish(chunk.flatMap(completed => (completed.position === position ? [completed.offset] : []))),
+    )
+    const record: Task = {
+      id: claim.task.id,
+      stage: claim.task.stage,
+      partition: claim.task.partition,
+      epoch: claim.epoch,
+      configuration,
+      positions: positions.map(position => position.toRecord()),
+      counters,
+      time: clock.now(),
+    }
+    const { value } = serde.encode('task', record)
+    const task = { topic: 'task', partition: partitionOf('task', record, partitions), key: record.id, value }
+    try {
+      await claim.commit(
+        chunk.flatMap(completed => completed.messages),
+        () => task,
+        record.positions,
+      )
+    } catch (error) {
+      for (const take of undo) take()
+      throw error
+    }
+    this.#counters = counters
+    for (const position of positions) position.trim()
+    const done = new Set(chunk.map(({ offset }) => offset))
+    while (this.#order.length > 0 && done.has(this.#order[0] ?? -1)) this.#order.shift()
+  }
+}

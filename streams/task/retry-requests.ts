@@ -1,0 +1,70 @@
+import { SituError } from '../../schemas/errors.ts'
+import type { Place, Retry } from '../../schemas/records.ts'
+import type { Serde } from '../../schemas/serde.ts'
+import type { Message, OutgoingMessage, Transport } from '../transports/transport.ts'
+
+/** A dead letter whose input is to be worked again. */
+export interface RetryRequest {
+  deadLetter: string
+  /** The code that it has. */
+  code: string
+  input: Message
+  /** Deletes the dead letter. */
+  tombstone: OutgoingMessage
+}
+
+/** Reads what the topic `retry` asks of one stage. */
+export class RetryRequests {
+  readonly #stage: string
+  readonly #transport: Transport
+  readonly #serde: Serde
+  /** Dead letters under work: asking for one twice is asking once. */
+  readonly #open = new Set<string>()
+
+  constructor(stage: string, transport: Transport, serde: Serde) {
+    this.#stage = stage
+    this.#transport = transport
+    this.#serde = serde
+  }
+
+  /** What the message asks for; null where it is not for this stage, under work, or its dead letter is gone. */
+  async read(message: Message): Promise<RetryRequest | null> {
+    const retry = await this.#decode(message)
+    if (retry?.operator !== this.#stage || this.#open.has(retry.id)) return null
+    this.#open.add(retry.id)
+    const letter = await this.#transport.get('failed', retry.id)
+    if (!letter) {
+      this.#open.delete(retry.id)
+      return null
+    }
+    const { code } = await this.#serde.decode('failed', letter.value)
+    const { topic, partition, offset } = retry.place
+    const value = retry.value ?? (await this.#valueAt(retry.place))
+    const tombstone = { topic: 'failed', partition: letter.partition, key: retry.id, value: null }
+    return { deadLetter: retry.id, code, input: { ...message, topic, partition, offset, value }, tombstone }
+  }
+
+  /** The dead letter has its new outcome. */
+  end({ deadLetter }: RetryRequest): void {
+    this.#open.delete(deadLetter)
+  }
+
+  /** What is no request in this topic asks for nothing. */
+  async #decode({ value }: Message): Promise<Retry | null> {
+    try {
+      return await this.#serde.decode('retry', value)
+    } catch (error) {
+      if (error instanceof SituError && error.stops === 'record') return null
+      throw error
+    }
+  }
+
+  async #valueAt({ topic, partition, offset }: Place): Promise<Uint8Array | null> {
+    for await (const { messages } of this.#transport.read(topic, partition, offset, { maxMessages: 1 })) {
+      const [message] = messages
+      if (message?.offset === offset) return message.value
+      break
+    }
+    throw new SituError('POSITION_LOST', `${this.#stage}: the input at ${topic}/${partition}/${offset} is gone`)
+  }
+}

@@ -1,0 +1,305 @@
+import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
+import { SituError } from '../../schemas/errors.ts'
+import type { Counters } from '../../schemas/records.ts'
+import type { Claim, Message, Transport } from '../transports/transport.ts'
+import { CallRefused } from './call-recorder.ts'
+import { Committer, type Completed } from './committer.ts'
+import { Position } from './position.ts'
+import { type Outcome, RecordWorker, type RecordWorkerPorts } from './record-worker.ts'
+import { type RetryRequest, RetryRequests } from './retry-requests.ts'
+import { Slots } from './slots.ts'
+import type { StageBinding } from './stage-binding.ts'
+import { emptyCounters, finished } from './task-record.ts'
+
+/** Offsets between the oldest open record and the newest taken one, so that the finished set stays bounded. */
+const windowOffsets = 10_000
+/** Messages that are read at once. */
+const readMessages = 100
+/** Unknown errors in a row that end the stage. */
+const bugsInARow = 10
+
+export interface TaskLoopPorts extends Omit<RecordWorkerPorts, 'index' | 'mayCall' | 'maxMessageBytes'> {
+  transport: Transport
+  claim: Claim
+  concurrency: number
+  ordered: boolean
+  acceptChange: boolean
+  /** Takes one input off the limit of the stage; false where it is used up. */
+  admit: () => boolean
+}
+
+/** What a task has once its position and state are read back. */
+interface Restored {
+  positions: readonly Position[]
+  index: StatefulIndex | null
+  committer: Committer
+  worker: RecordWorker
+}
+
+/** Works one task: reads, works up to `concurrency` records at once, and commits what is complete, out of order. */
+export class TaskLoop {
+  readonly #ports: TaskLoopPorts
+  readonly #reading = new AbortController()
+  readonly #working = new AbortController()
+  readonly #slots: Slots
+  readonly #retries: RetryRequests
+  #restored: Restored | null = null
+  readonly #open = new Map<number, { since: number; offset: number }>()
+  #started = 0
+  /** Records with an unknown error that no record has worked since. */
+  #suspects: Completed[] = []
+  #limited = false
+  #draining = false
+  #running: Promise<void> = Promise.resolve()
+  #error: unknown = null
+  #changed = Promise.withResolvers<void>()
+
+  constructor(ports: TaskLoopPorts) {
+    this.#ports = ports
+    this.#slots = new Slots(ports.binding.stage.state === null ? ports.concurrency : 1)
+    this.#retries = new RetryRequests(ports.binding.stage.name, ports.transport, ports.serde)
+  }
+
+  get id(): string {
+    return this.#ports.claim.task.id
+  }
+
+  get binding(): StageBinding {
+    return this.#ports.binding
+  }
+
+  /** Committed and open counts, as of now. */
+  get counters(): Counters {
+    return this.#restored?.committer.counters ?? emptyCounters()
+  }
+
+  /** What ended the task; null while nothing has. */
+  get error(): unknown {
+    return this.#error
+  }
+
+  /** Offset and age of the record that has been open the longest. */
+  get oldest(): { offset: number; ageMs: number } | null {
+    const first = this.#open.values().next().value
+    return first ? { offset: first.offset, ageMs: this.#ports.clock.now() - first.since } : null
+  }
+
+  /** Whether everything that is there has been worked and committed. */
+  async isIdle(): Promise<boolean> {
+    const restored = this.#restored
+    if (!restored || this.#open.size > 0) return false
+    this.#releaseSuspects()
+    if (!restored.committer.isIdle) return false
+    for (const { topic, readTo } of restored.positions) {
+      if (this.#limited && topic === this.binding.stage.input) continue
+      const { end } = await this.#ports.transport.bounds(topic, this.#ports.claim.task.partition)
+      if (end > readTo) return false
+    }
+    return this.#open.size === 0 && restored.committer.isIdle
+  }
+
+  /** Works until `drain`, or until an error that ends the task (see `error`). */
+  start(): void {
+    const { claim } = this.#ports
+    const lost = () => this.#fail(new SituError('TASK_LOST', `${this.id}: another worker has taken it over`))
+    claim.lost.addEventListener('abort', lost, { once: true })
+    this.#running = this.#run()
+  }
+
+  async #run(): Promise<void> {
+    try {
+      this.#restored = await this.#restore()
+      await this.#restored.committer.begin()
+      await Promise.all(this.#restored.positions.map(position => this.#pump(position)))
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  /** Takes no further record, finishes what is open within the time, commits it and gives the task back. */
+  async drain(deadlineMs: number): Promise<void> {
+    const { clock, claim } = this.#ports
+    this.#draining = true
+    this.#reading.abort()
+    this.#notify()
+    const deadline = clock.now() + deadlineMs
+    while (this.#open.size > 0 && clock.now() < deadline && !this.#error) {
+      await Promise.race([this.#changed.promise, clock.sleep(50)])
+    }
+    this.#working.abort(new CallRefused())
+    // Not before: reading waits for a slot as long as the open records do.
+    await this.#running
+    while (this.#open.size > 0) await this.#changed.promise
+    this.#releaseSuspects()
+    await this.#restored?.committer.flush()
+    await claim.release()
+  }
+
+  async #restore(): Promise<Restored> {
+    const { binding, transport, claim, serde, acceptChange } = this.#ports
+    const message = await transport.get('task', claim.task.id)
+    const stored = message && (await serde.decode('task', message.value))
+    const isChanged = stored?.configuration && stored.configuration !== binding.configuration
+    if (isChanged && !acceptChange && finished(stored.counters) > 0) {
+      throw new SituError('CONFIGURATION_CHANGED', `${this.id}: its configuration has changed since it was last worked`)
+    }
+    const positions = claim.task.topics.map(
+      topic =>
+        new Position(
+          topic,
+          stored?.positions.find(position => position.topic === topic),
+        ),
+    )
+    await this.#checkPositions(positions, stored !== null)
+    const index = await this.#restoreIndex()
+    const committer = new Committer({
+      ...this.#ports,
+      configuration: binding.configuration,
+      positions,
+      counters: stored?.counters ?? null,
+      index,
+      onCommit: () => this.#notify(),
+      onError: error => this.#fail(error),
+    })
+    const { maxMessageBytes } = transport.limits
+    const worker = new RecordWorker({ ...this.#ports, index, maxMessageBytes, mayCall: () => !this.#draining })
+    return { positions, index, committer, worker }
+  }
+
+  async #checkPositions(positions: readonly Position[], isStored: boolean): Promise<void> {
+    const { transport, binding, claim } = this.#ports
+    for (const { topic, next } of positions) {
+      const { start, end } = await transport.bounds(topic, claim.task.partition)
+      if (isStored && (next > end || next < start)) {
+        const rule = `${topic} holds offsets ${start} to ${end - 1}`
+        throw new SituError('POSITION_LOST', `${this.id}: its position is ${next}, but ${rule}`)
+      }
+    }
+    // Articles come from elsewhere too: they say nothing about this task.
+    if (isStored || binding.stage.output === 'article') return
+    const output = (await transport.topics()).find(topic => topic.name === binding.stage.output)
+    if (output?.partitions === 1 && (output.written ?? 0) > 0) {
+      throw new SituError('POSITION_LOST', `${this.id}: ${output.name} has records, but the task has no position`)
+    }
+  }
+
+  async #restoreIndex(): Promise<StatefulIndex | null> {
+    const { transport, claim, serde } = this.#ports
+    const { stage, options } = this.binding
+    if (!stage.state || !stage.operator.createIndex) return null
+    const index = stage.operator.createIndex(options)
+    for await (const { value } of transport.compacted(stage.state, claim.task.partition)) {
+      index.restore(await serde.decode('signature', value))
+    }
+    return index
+  }
+
+  /** Reads one topic of the task and starts the work of its records. */
+  async #pump(position: Position): Promise<void> {
+    const { signal } = this.#reading
+    const batches = this.#ports.claim.read(position.topic, position.readTo, { signal, maxMessages: readMessages })
+    for await (const batch of batches) {
+      for (const message of batch.messages) {
+        if (!(await this.#admit(position)) || !(await this.#take(position, message))) return
+      }
+      position.pass(batch.next)
+    }
+  }
+
+  /** Waits for a slot and for room in the window. @returns False where no further record is to be taken. */
+  async #admit(position: Position): Promise<boolean> {
+    await this.#slots.acquire()
+    while (position.window >= windowOffsets && !this.#reading.signal.aborted) await this.#changed.promise
+    if (!this.#reading.signal.aborted) return true
+    this.#slots.release()
+    return false
+  }
+
+  /** Starts the work of a message; the slot is given back at its end. @returns False at the limit of the stage. */
+  async #take(position: Position, message: Message): Promise<boolean> {
+    const isRetry = position.topic === 'retry'
+    if (!isRetry && !position.wasFinished(message.offset) && !this.#ports.admit()) {
+      this.#limited = true
+      this.#slots.release()
+      return false
+    }
+    const isNew = position.take(message.offset)
+    const request = isNew && isRetry ? await this.#retries.read(message) : null
+    if (!isNew || (isRetry && !request)) {
+      position.finish([message.offset])
+      this.#slots.release()
+      return true
+    }
+    if (!isRetry) this.#restored?.committer.take(message.offset)
+    const number = this.#started++
+    this.#open.set(number, { since: this.#ports.clock.now(), offset: message.offset })
+    void this.#work(position, message, request).finally(() => {
+      this.#open.delete(number)
+      this.#slots.release()
+      this.#notify()
+    })
+    return true
+  }
+
+  async #work(position: Position, message: Message, request: RetryRequest | null): Promise<void> {
+    if (!this.#restored) return
+    const { turn } = this.#restored.committer
+    await turn?.acquire()
+    try {
+      const outcome = await this.#apply(this.#restored, request?.input ?? message)
+      if (request && outcome.result.kind !== 'failed') outcome.messages.push(request.tombstone)
+      this.#complete({ ...outcome, position, offset: message.offset, retried: request?.code ?? null })
+    } catch (error) {
+      if (!(error instanceof CallRefused) && !this.#working.signal.aborted) this.#fail(error)
+    } finally {
+      turn?.release()
+      if (request) this.#retries.end(request)
+    }
+  }
+
+  /** The outcome of one input, with the entries of the index that belong to it. */
+  async #apply({ index, worker }: Restored, message: Message): Promise<Outcome> {
+    const before = index?.pendingSize ?? 0
+    const outcome = await worker.work(message, this.#working.signal)
+    const { state } = this.binding.stage
+    if (!index || !state) return outcome
+    // A text whose record could not be written must not count as kept.
+    if (outcome.result.kind === 'failed') index.rollback(before)
+    for (const entry of index.pending(before)) {
+      const { value } = this.#ports.serde.encode('signature', entry)
+      outcome.messages.push({ topic: state, partition: this.#ports.claim.task.partition, key: entry.id, value })
+    }
+    return outcome
+  }
+
+  /** Unknown errors wait until a record has worked: where all fail, it is the stage that is broken, not its input. */
+  #complete(completed: Completed): void {
+    const { result } = completed
+    if (result.kind !== 'failed' || result.code !== 'OPERATOR_BUG') {
+      this.#releaseSuspects()
+      this.#restored?.committer.add(completed)
+    } else if (this.#suspects.push(completed) >= bugsInARow) {
+      const message = `${this.binding.stage.name}: ${bugsInARow} unknown errors in a row; nothing of them is committed`
+      throw new SituError('OPERATOR_BUG', `${message}; the last: ${result.message}`)
+    }
+  }
+
+  #releaseSuspects(): void {
+    for (const suspect of this.#suspects.splice(0)) this.#restored?.committer.add(suspect)
+  }
+
+  #fail(error: unknown): void {
+    this.#error ??= error
+    // After a known error what is complete is still good; a lost task or a failed commit writes nothing more.
+    if (error instanceof SituError && error.stops === 'task') this.#restored?.committer.stop()
+    this.#suspects = []
+    this.#reading.abort()
+    this.#working.abort(new CallRefused())
+    this.#notify()
+  }
+
+  #notify(): void {
+    this.#changed.resolve()
+    this.#changed = Promise.withResolvers<void>()
+  }
+}
