@@ -1,3 +1,12 @@
 import { defineConfig } from 'vitest/config'
+import { leftOutWithoutServices } from './tests/services/left-out.ts'
 
-export default defineConfig({ test: { include: ['tests/**/*.test.ts'], testTimeout: 30_000, hookTimeout: 30_000 } })
+export default defineConfig({
+  plugins: [leftOutWithoutServices()],
+  test: {
+    include: ['tests/**/*.test.ts'],
+    globalSetup: ['tests/services/global-setup.ts'],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+  },
+})

@@ -16,7 +16,7 @@ export const errorTable = {
     retryable: false,
     stops: 'run',
     exit: 2,
-    help: 'Undo the change, use another data folder, or accept it with --accept-change.',
+    help: 'Undo the change, replay it as a variant beside (situ replay), or accept it with --accept-change.',
   },
   PROMPT_INVALID: {
     retryable: false,
@@ -69,6 +69,18 @@ export const errorTable = {
     exit: 1,
     help: 'Give the new field a default, or change the compatibility level of the subject.',
   },
+  REGISTRY_UNREACHABLE: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: 'Nothing usable answers at the registry URL: is it up, and does the path (such as /apis/ccompat/v7) belong to it?',
+  },
+  REGISTRY_UNAUTHORIZED: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: 'The registry refuses user or password: check --registry-user, and SITU_REGISTRY_PASSWORD or its file.',
+  },
   TOPIC_UNKNOWN: { retryable: false, stops: 'run', exit: 2, help: 'situ topics lists the topics.' },
   DATA_UNREADABLE: {
     retryable: false,
@@ -112,6 +124,30 @@ export const errorTable = {
     stops: 'task',
     exit: 1,
     help: 'The position lies outside the topic: was retention too short, or the task topic deleted?',
+  },
+  BROKER_UNREACHABLE: {
+    retryable: true,
+    stops: 'run',
+    exit: 1,
+    help: 'No broker answers: check the addresses, TLS or not, and that the brokers are up.',
+  },
+  BROKER_AUTHENTICATION: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: 'The brokers refuse user, password or certificate, or theirs is not trusted: check the SASL and TLS options.',
+  },
+  BROKER_UNAUTHORIZED: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: 'The brokers allow this user less: grant it the topic, group or transactional id that the message names.',
+  },
+  BROKER_REFUSED: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: "The brokers refuse the request: see the message, and the brokers' log.",
   },
   MODEL_UNREACHABLE: {
     retryable: true,

@@ -3,6 +3,7 @@ import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import { operators } from '../operators/index.ts'
 import { messageOf, SituError } from '../schemas/errors.ts'
+import { kafkaProblems, kafkaSettings, secretVariables } from './kafka-settings.ts'
 import { closestName } from './terminal/closest-name.ts'
 import {
   describeOption,
@@ -73,6 +74,11 @@ export const settings = {
     .default(0)
     .describe('Makes the stand-in slow, for rehearsals.')
     .meta({ unit: 'ms' }),
+  metricsPort: whole(0, 65_535)
+    .optional()
+    .describe('Port of /metrics, /live and /ready while situ run works; 0 takes a free one.'),
+  metricsHost: z.string().min(1).default('127.0.0.1').describe('Address that the metrics are served at.'),
+  ...kafkaSettings,
 } satisfies OptionTable
 
 export type SettingName = keyof typeof settings
@@ -141,6 +147,8 @@ export function readConfig(
   const models = parseModels(path, file.models, problems)
   const byOperator = parseOperators(path, file.operators, problems)
   const values = resolveOptions(settings, [fromFlags, fixed(own), fromEnvironment, fromFile], problems)
+  // A value that was refused stands at its default: what goes with it can't be told.
+  if (problems.length === 0) problems.push(...kafkaProblems(values, environment))
   return { config: Object.freeze({ settings: values, models, operators: byOperator, environment }), problems }
 }
 
@@ -171,8 +179,16 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** Every variable of the environment that Situ reads under its own name. */
+export function knownVariables(): string[] {
+  return [
+    ...Object.entries(settings).map(([name, schema]) => describeOption(name, schema).variable),
+    ...Object.values(secretVariables),
+  ]
+}
+
 function unknownVariables(environment: NodeJS.ProcessEnv): string[] {
-  const known = Object.entries(settings).map(([name, schema]) => describeOption(name, schema).variable)
+  const known = knownVariables()
   return Object.keys(environment)
     .filter(name => name.startsWith('SITU_') && !known.includes(name))
     .map(name => `environment: unknown variable ${name}${closestName(name, known)}`)

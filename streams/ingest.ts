@@ -208,6 +208,7 @@ export class Ingest {
       value: null,
       provenance: null,
       time: this.#ports.clock.now(),
+      variant: 'main',
     }
   }
 
@@ -221,6 +222,7 @@ export class Ingest {
       positions: [],
       counters,
       time: this.#ports.clock.now(),
+      variant: 'main',
     }
     return { ...this.#message('task', task), ifAbsent: false }
   }

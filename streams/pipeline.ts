@@ -1,12 +1,16 @@
+import { SituError } from '../schemas/errors.ts'
 import type { SchemaRegistry } from '../schemas/registry.ts'
 import { Serde } from '../schemas/serde.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
+import { kafkaOptions, registryConnection } from './kafka-settings.ts'
+import { createLogger } from './log.ts'
 import { EmbeddedRegistry } from './registries/embedded.ts'
 import { stages, topicNouns, topicSpecs } from './topology.ts'
 import { openEmbedded } from './transports/embedded/index.ts'
 import type { RetentionOptions } from './transports/embedded/retention.ts'
-import type { Transport } from './transports/transport.ts'
+import type { KafkaTransport } from './transports/kafka/index.ts'
+import type { TopicInfo, Transport } from './transports/transport.ts'
 
 /** An opened log with its registry: what every command works on. */
 export interface Pipeline {
@@ -21,44 +25,91 @@ export interface Pipeline {
   close(): Promise<void>
 }
 
+export type Mode = 'read' | 'change' | 'write'
+
+/** Where the log is: a data folder, or Kafka where brokers are configured. */
+export function isOnKafka({ settings }: Config): boolean {
+  return settings.brokers.length > 0
+}
+
 /**
  * Opens the log that the configuration names.
  *
  * @param mode - `read` changes nothing; `change` writes to what is there; `write` makes what is missing too.
- * @throws {SituError} DATA_* , SCHEMA_INCOMPATIBLE
+ * @throws {SituError} DATA_*, BROKER_*, REGISTRY_*, SCHEMA_INCOMPATIBLE
  */
-export async function openPipeline(config: Config, mode: 'read' | 'change' | 'write'): Promise<Pipeline> {
-  const transport = await openEmbedded(config.settings.data, { create: mode === 'write', readOnly: mode === 'read' })
+export async function openPipeline(config: Config, mode: Mode): Promise<Pipeline> {
+  const log = isOnKafka(config) ? await openKafkaLog(config) : await openEmbeddedLog(config, mode)
+  const { transport, registry } = log
   try {
-    const registry = new EmbeddedRegistry(transport.database)
     const serde = new Serde(registry)
+    const made = partitionsOf(await transport.topics())
+    if (mode === 'read' && made === null && isOnKafka(config)) throw noTopics(config)
+    // What is missing must fit what is there.
+    const partitions = made ?? config.settings.partitions
     if (mode !== 'read') {
-      await transport.createTopics(topicSpecs(config.settings.partitions))
-      await registerSchemas(serde)
+      await transport.createTopics(topicSpecs(partitions))
+      await registerSchemas(serde, config)
     }
-    const page = (await transport.topics()).find(topic => topic.name === 'page')
-    const partitions = page?.partitions ?? config.settings.partitions
-    return {
-      transport,
-      registry,
-      serde,
-      clock: systemClock,
-      partitions,
-      applyRetention: options => transport.applyRetention(options),
-      close: () => transport.close(),
-    }
+    return { ...log, serde, clock: systemClock, partitions, close: () => transport.close() }
   } catch (error) {
     await transport.close()
     throw error
   }
 }
 
-/** The subject of a topic's values. */
-export function subjectOf(topic: string): string {
-  return `${topic}-value`
+function noTopics({ settings }: Config): SituError {
+  const message = `${settings.brokers.join(', ')}: there is no topic ${settings.prefix}.*`
+  return new SituError('TOPIC_UNKNOWN', `${message}; situ topics --create makes them, situ ingest too`)
 }
 
-async function registerSchemas(serde: Serde): Promise<void> {
-  for (const noun of topicNouns) await serde.register(subjectOf(noun), noun)
-  for (const { state } of stages) if (state) await serde.register(subjectOf(state), 'signature')
+type Log = Pick<Pipeline, 'transport' | 'registry' | 'applyRetention'>
+
+async function openEmbeddedLog({ settings }: Config, mode: Mode): Promise<Log> {
+  const transport = await openEmbedded(settings.data, { create: mode === 'write', readOnly: mode === 'read' })
+  const registry = new EmbeddedRegistry(transport.database)
+  return { transport, registry, applyRetention: options => transport.applyRetention(options) }
+}
+
+async function openKafkaLog(config: Config): Promise<Log> {
+  const registry = await openRegistry(config)
+  return { transport: await openBrokers(config), registry }
+}
+
+/** The clients are loaded where they are needed only: a run on a data folder starts quicker without. */
+export async function openBrokers(config: Config): Promise<KafkaTransport> {
+  const options = kafkaOptions(config.settings, config.environment)
+  const { openKafka } = await import('./transports/kafka/index.ts')
+  return openKafka({ ...options, log: createLogger(config) })
+}
+
+/** The registry of a log on Kafka. */
+export async function openRegistry({ settings, environment }: Config): Promise<SchemaRegistry> {
+  const { ConfluentRegistry } = await import('./registries/confluent.ts')
+  return new ConfluentRegistry(registryConnection(settings, environment))
+}
+
+/**
+ * Partitions of the topics; null where there are none yet.
+ *
+ * @throws {SituError} CONFIGURATION_INVALID where they differ: a record's partition tells the task that works it.
+ */
+export function partitionsOf(topics: readonly TopicInfo[]): number | null {
+  const specs = topicSpecs(1)
+  const own = topics.filter(topic => specs.some(({ name }) => name === topic.name))
+  const counts = [...new Set(own.map(({ partitions }) => partitions))]
+  if (counts.length <= 1) return counts[0] ?? null
+  const listed = own.map(({ name, partitions }) => `${name} ${partitions}`).join(', ')
+  throw new SituError('CONFIGURATION_INVALID', `the topics must have one number of partitions, but have: ${listed}`)
+}
+
+/** The subject of a topic's values, by the name that the topic has on its backend. */
+export function subjectOf(topic: string, config: Config): string {
+  return isOnKafka(config) ? `${config.settings.prefix}.${topic}-value` : `${topic}-value`
+}
+
+/** Registers every schema under the subjects of its topics. */
+export async function registerSchemas(serde: Serde, config: Config): Promise<void> {
+  for (const noun of topicNouns) await serde.register(subjectOf(noun, config), noun)
+  for (const { state } of stages) if (state) await serde.register(subjectOf(state, config), 'signature')
 }

@@ -1,7 +1,7 @@
 import type { Config } from './config.ts'
 import { readTasks } from './inspect/status.ts'
 import type { Pipeline } from './pipeline.ts'
-import { stages } from './topology.ts'
+import { readVariants } from './variants.ts'
 
 const msPerDay = 86_400_000
 
@@ -15,11 +15,13 @@ export async function applyRetention(pipeline: Pipeline, { settings }: Config): 
   const { retentionDays, retentionBytes } = settings
   if (!pipeline.applyRetention || (retentionDays === undefined && retentionBytes === undefined)) return 0
   const worked = await readTasks(pipeline, await pipeline.transport.survey('task'))
+  const { placed } = await readVariants(pipeline)
   const floor = (topic: string, partition: number) => {
-    const readers = stages.filter(stage => stage.input === topic)
-    const positions = readers.map(({ name }) => {
-      const task = worked.find(task => task.stage === name && task.partition === partition)
-      return task?.positions.find(position => position.topic === topic)?.next ?? 0
+    const readers = placed.filter(({ stage }) => stage.input === topic)
+    const positions = readers.map(({ stage: { name, variant, from, until } }) => {
+      const own = worked.find(task => task.stage === name && task.variant === variant && task.partition === partition)
+      const next = own?.positions.find(position => position.topic === topic)?.next ?? from?.[partition] ?? 0
+      return next >= (until?.[partition] ?? Number.POSITIVE_INFINITY) ? Number.POSITIVE_INFINITY : next
     })
     return positions.length === 0 ? 0 : Math.min(...positions)
   }

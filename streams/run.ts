@@ -3,6 +3,7 @@ import { SituError } from '../schemas/errors.ts'
 import type { Counters, Prompt as PromptRecord } from '../schemas/records.ts'
 import type { Logger } from './log.ts'
 import type { Pipeline } from './pipeline.ts'
+import { type StageWork, type TaskActivity, WorkLedger } from './task/activity.ts'
 import type { StageBinding } from './task/stage-binding.ts'
 import { TaskLoop, type TaskLoopPorts } from './task/task-loop.ts'
 import { addUp, sum } from './task/task-record.ts'
@@ -24,6 +25,7 @@ export interface RunOptions {
   acceptChange: boolean
   drainMs: number
   retry: TaskLoopPorts['retry']
+  confirm?: TaskLoopPorts['confirm']
   /** Aborted by SIGINT or SIGTERM: drain and end. */
   stop: AbortSignal
 }
@@ -43,6 +45,7 @@ export class Run {
   readonly #loops: TaskLoop[] = []
   readonly #left: Map<string, number>
   readonly #named = new Set<string>()
+  readonly #ledger = new WorkLedger()
   #membership: Membership | null = null
   #error: unknown = null
 
@@ -57,6 +60,21 @@ export class Run {
   get counters(): Record<string, Counters> {
     const byStage = Map.groupBy(this.#loops, loop => loop.binding.stage.name)
     return Object.fromEntries([...byStage].map(([name, loops]) => [name, addUp(loops)]))
+  }
+
+  /** What the tasks of this process do; null until it has joined the others. */
+  get tasks(): readonly TaskActivity[] | null {
+    return this.#membership && this.#loops.map(loop => loop.activity)
+  }
+
+  /** What this process has done by stage, tasks that it has lost included. */
+  get done(): StageWork[] {
+    return this.#ledger.sums(this.#loops.map(loop => loop.activity))
+  }
+
+  /** Messages that wait for each task of this process, by its id. */
+  async lags(): Promise<Map<string, number>> {
+    return new Map(await Promise.all(this.#loops.map(async loop => [loop.id, await loop.lag()] as const)))
   }
 
   /**
@@ -87,7 +105,7 @@ export class Run {
     const binding = this.#options.bindings.find(({ stage }) => stage.name === claim.task.stage)
     if (!binding) return
     const { transport, serde, clock, partitions } = this.#pipeline
-    const { concurrency, ordered, acceptChange, retry } = this.#options
+    const { concurrency, ordered, acceptChange, retry, confirm } = this.#options
     const loop = new TaskLoop({
       binding,
       transport,
@@ -101,6 +119,7 @@ export class Run {
       ordered,
       acceptChange,
       retry,
+      confirm,
       admit: () => this.#admit(binding.stage.name),
     })
     this.#loops.push(loop)
@@ -134,6 +153,7 @@ export class Run {
       if (error instanceof SituError && error.code === 'TASK_LOST') {
         this.#log.warn({ task: loop.id }, error.message)
         this.#loops.splice(this.#loops.indexOf(loop), 1)
+        this.#ledger.keep(loop.activity)
         void loop.drain(0)
       } else this.#error ??= error
     }
@@ -151,9 +171,12 @@ export class Run {
     const { transport, serde } = this.#pipeline
     const message = await transport.get('task', id)
     if (!message) return false
-    const { positions, partition, counters } = await serde.decode('task', message.value)
+    const { positions, partition, counters, stage } = await serde.decode('task', message.value)
+    const own = this.#options.bindings.find(binding => binding.stage.name === stage)?.stage
     for (const { topic, next } of positions) {
-      if ((await transport.bounds(topic, partition)).end > next) return false
+      const { end } = await transport.bounds(topic, partition)
+      const until = topic === own?.input ? own.until?.[partition] : undefined
+      if (Math.min(end, until ?? end) > next) return false
     }
     return counters.inFlight === 0
   }
@@ -188,19 +211,28 @@ async function checkConfiguration(
   if (acceptChange) return
   const differences: string[] = []
   for await (const { value } of transport.compacted('task')) {
-    const { stage, configuration, counters } = await serde.decode('task', value)
-    const binding = bindings.find(binding => binding.stage.name === stage)
+    const { stage, variant, configuration, counters } = await serde.decode('task', value)
+    const binding = bindings.find(binding => binding.stage.name === stage && binding.stage.variant === variant)
     if (!binding || !configuration || configuration === binding.configuration || counters.in === 0) continue
-    const before = await transport.get('prompt', configuration)
-    const text = before ? (await serde.decode('prompt', before.value)).text : '{}'
-    differences.push(...describeChange(stage, JSON.parse(text), JSON.parse(binding.configurationText)))
+    const before = await readConfiguration({ transport, serde }, configuration)
+    differences.push(...describeChange(stage, before, JSON.parse(binding.configurationText)))
   }
   if (differences.length === 0) return
   const message = [...new Set(differences)].join('\n')
   throw new SituError('CONFIGURATION_CHANGED', `this run differs from the one that wrote the topic:\n${message}`)
 }
 
-function describeChange(stage: string, before: Record<string, unknown>, now: Record<string, unknown>): string[] {
+/** A configuration by its hash; empty where its text is gone. */
+export async function readConfiguration(
+  { transport, serde }: Pick<Pipeline, 'transport' | 'serde'>,
+  hash: string,
+): Promise<Record<string, unknown>> {
+  const message = await transport.get('prompt', hash)
+  return message ? JSON.parse((await serde.decode('prompt', message.value)).text) : {}
+}
+
+/** A line for each key of a stage's configuration that differs. */
+export function describeChange(stage: string, before: Record<string, unknown>, now: Record<string, unknown>): string[] {
   const names = new Set([...Object.keys(before), ...Object.keys(now)])
   return [...names].flatMap(name => {
     const [left, right] = [JSON.stringify(before[name] ?? null), JSON.stringify(now[name] ?? null)]
@@ -209,7 +241,7 @@ function describeChange(stage: string, before: Record<string, unknown>, now: Rec
 }
 
 /** Keeps the texts that provenance will name by hash. */
-async function writeTexts(
+export async function writeTexts(
   { transport, serde, partitions }: Pipeline,
   bindings: readonly StageBinding[],
 ): Promise<void> {

@@ -10,25 +10,38 @@ import type { TaskSpec, TopicSpec } from './transports/transport.ts'
 export interface Stage {
   readonly name: OperatorName
   readonly operator: Operator
+  /** What its topics and tasks are called by: `main`, or the variant under which it was replayed first. */
+  readonly variant: string
   readonly input: string
   readonly output: string
   /** Compacted topic of a stage with state; null for the others. */
   readonly state: string | null
+  /** First offset that it works, by partition; left out for all. */
+  readonly from?: readonly number[]
+  /** Offset behind the last that it works, by partition; left out for no end. */
+  readonly until?: readonly number[]
 }
 
 /** Topics whose newest message by key is what counts. */
-const compactedNouns: readonly Noun[] = ['failed', 'prompt', 'task']
+const compactedNouns: readonly Noun[] = ['failed', 'prompt', 'task', 'variant']
 /** Nouns that are no topic by themselves: each stage with state has a topic of signatures. */
 const statefulNouns: readonly Noun[] = ['signature']
 
-/** Every stage, in the order of the list of operators. */
-export const stages: readonly Stage[] = Object.entries(operators).map(([name, operator]) => ({
-  name: name as OperatorName,
-  operator: operator as unknown as Operator,
-  input: operator.from,
-  output: operator.to,
-  state: operator.createIndex ? `${name}-state` : null,
-}))
+/** What the first stages' topics and tasks are called by, and the name of the main line. */
+export const mainVariant = 'main'
+
+/** A stage with topics and tasks of its own: those of a variant have its name behind a dot. */
+export function stageOf(name: OperatorName, variant: string, input: string): Stage {
+  const operator = operators[name] as unknown as Operator
+  const own = (topic: string) => (variant === mainVariant ? topic : `${topic}.${variant}`)
+  const state = operator.createIndex ? own(`${name}-state`) : null
+  return { name, operator, variant, input, output: own(operator.to), state }
+}
+
+/** Every stage, in the order of the list of operators, as it is until a variant is promoted (see variants.ts). */
+export const stages: readonly Stage[] = Object.entries(operators).map(([name, { from }]) =>
+  stageOf(name as OperatorName, mainVariant, from),
+)
 
 /** Topics that hold records, in the order of the chain; then the common ones. */
 export const topicNouns: readonly Noun[] = [
@@ -49,11 +62,16 @@ export function selectStages(names: readonly string[]): readonly Stage[] {
   return names.length === 0 ? stages : stages.filter(stage => names.includes(stage.name))
 }
 
-/** @throws {SituError} TOPIC_UNKNOWN, with the nearest name. */
+/**
+ * What the records of a topic are; a variant's topic is called `<noun>.<variant>`.
+ *
+ * @throws {SituError} TOPIC_UNKNOWN, with the nearest name.
+ */
 export function nounOfTopic(topic: string): Noun {
-  const stateful = stages.find(stage => stage.state === topic)
+  const [first = ''] = topic.split('.')
+  const stateful = stages.find(stage => stage.state === first)
   if (stateful) return 'signature'
-  const noun = topicNouns.find(name => name === topic)
+  const noun = topicNouns.find(name => name === first)
   if (!noun) throw new SituError('TOPIC_UNKNOWN', `unknown topic ${topic}${closestName(topic, allTopics())}`)
   return noun
 }
@@ -69,10 +87,16 @@ export function topicSpecs(partitions: number): TopicSpec[] {
   return allTopics().map(name => ({ name, partitions, compacted: compacted(name) }))
 }
 
+/** The topics that a stage writes and nobody else does: its output and its state. */
+export function ownTopicSpecs({ output, state }: Stage, partitions: number): TopicSpec[] {
+  const own = { name: output, partitions, compacted: false }
+  return state === null ? [own] : [own, { name: state, partitions, compacted: true }]
+}
+
 /** The tasks of a stage: one for each partition of its input, which also reads that partition of `retry`. */
 export function tasksOf(stage: Stage, partitions: number): TaskSpec[] {
   return Array.from({ length: partitions }, (_, partition) => ({
-    id: `main-${stage.name}-${partition}`,
+    id: `${stage.variant}-${stage.name}-${partition}`,
     stage: stage.name,
     partition,
     topics: [stage.input, 'retry'],

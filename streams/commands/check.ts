@@ -4,12 +4,15 @@ import { createTokenizer } from '../../operators/gpt-tokenizer.ts'
 import type { Model } from '../../operators/model.ts'
 import { checkCompatibility } from '../../schemas/compatibility.ts'
 import { messageOf } from '../../schemas/errors.ts'
-import { schemas } from '../../schemas/records.ts'
+import { type Noun, schemas } from '../../schemas/records.ts'
 import { loadPrompt } from '../bind.ts'
+import { kafkaSettingNames } from '../kafka-settings.ts'
 import { createModels, type ModelChooser } from '../models/index.ts'
-import { openPipeline, subjectOf } from '../pipeline.ts'
+import { isOnKafka, openBrokers, openPipeline, openRegistry, subjectOf } from '../pipeline.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
-import { stages, topicNouns } from '../topology.ts'
+import { describeDifferences } from '../terminal/describe-topics.ts'
+import { stages, topicNouns, topicSpecs } from '../topology.ts'
+import type { TopicDifference } from '../transports/kafka/index.ts'
 
 /** One thing that was looked at: fine, or with a problem. */
 interface Finding {
@@ -19,10 +22,11 @@ interface Finding {
 
 export const command = defineCommand({
   name: 'check',
-  summary: 'checks configuration, prompts, schemas, data folder and model endpoint; nothing is read or paid',
+  summary:
+    'checks configuration, prompts, schemas, data folder or brokers and registry, and model endpoint; nothing is read or paid',
   usage: '[--no-call]',
   words: { min: 0, max: 0 },
-  settings: ['model', 'modelTimeoutSeconds', 'standInLatencyMs'],
+  settings: ['model', 'modelTimeoutSeconds', 'standInLatencyMs', 'partitions', ...kafkaSettingNames],
   reportsProblems: true,
   options: {
     noCall: z.boolean().default(false).describe('Leave out the one call to each model endpoint.'),
@@ -35,7 +39,7 @@ export const command = defineCommand({
     if (problems.length === 0) configured.push({ what: 'configuration', problem: null })
     const models = createModels(config)
     configured.push(...checkPrompts(context, models))
-    const found = [...configured, ...(await checkData(context))]
+    const found = [...configured, ...(await (isOnKafka(context.config) ? checkKafka(context) : checkData(context)))]
     if (!noCall) found.push(...(await callModels(context, models)))
     for (const { what, problem } of found) {
       if (!config.settings.json)
@@ -91,12 +95,50 @@ async function checkData({ config }: CommandContext): Promise<Finding[]> {
     const pipeline = await openPipeline(config, 'read')
     try {
       for (const noun of topicNouns)
-        await checkCompatibility(pipeline.registry, subjectOf(noun), JSON.stringify(schemas[noun]))
+        await checkCompatibility(pipeline.registry, subjectOf(noun, config), JSON.stringify(schemas[noun]))
     } finally {
       await pipeline.close()
     }
   })
   return [folder, log]
+}
+
+/** Brokers with log-in and rights, topics, registry with log-in, and the schemas: everything, whatever fails first. */
+async function checkKafka({ config }: CommandContext): Promise<Finding[]> {
+  const { brokers, registry, prefix, partitions } = config.settings
+  const found: Finding[] = []
+  const differences: TopicDifference[] = []
+  const wanted = topicSpecs(partitions)
+  found.push(
+    await finding(`brokers ${brokers.join(', ')}`, async () => {
+      const transport = await openBrokers(config)
+      try {
+        differences.push(...(await transport.topicDifferences(wanted)))
+      } finally {
+        await transport.close()
+      }
+    }),
+  )
+  if (found[0]?.problem === null) found.push(checkTopics(`topics ${prefix}.*`, differences, wanted.length))
+  const schemaRegistry = await openRegistry(config).catch(error => messageOf(error))
+  if (typeof schemaRegistry === 'string') return [...found, { what: `registry ${registry}`, problem: schemaRegistry }]
+  const [first = 'page', ...others] = topicNouns
+  const check = (noun: Noun) =>
+    checkCompatibility(schemaRegistry, subjectOf(noun, config), JSON.stringify(schemas[noun]))
+  const answered = await finding(`registry ${registry}`, () => check(first))
+  // One that does not answer would not answer for the others either.
+  if (answered.problem !== null) return [...found, answered]
+  return [...found, answered, await finding('schemas in the registry', () => Promise.all(others.map(check)))]
+}
+
+function checkTopics(what: string, differences: readonly TopicDifference[], wanted: number): Finding {
+  const missing = differences.filter(({ setting }) => setting === 'exists')
+  if (missing.length === wanted)
+    return { what: `${what}: not there yet, situ topics --create makes them`, problem: null }
+  // Any one number of partitions is good, whatever is configured for new topics.
+  const counts = new Set(differences.filter(({ setting }) => setting === 'partitions').map(({ found }) => found))
+  const lines = describeDifferences(differences.filter(({ setting }) => setting !== 'partitions' || counts.size > 1))
+  return { what, problem: lines.length > 0 ? lines.join('; ') : null }
 }
 
 /** One short call to each model in use. */

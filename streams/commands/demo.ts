@@ -24,7 +24,7 @@ export const command = defineCommand({
   usage: '[--data DIR] [--model NAME]',
   words: { min: 0, max: 0 },
   settings: ['model', 'concurrency', 'standInLatencyMs'],
-  own: { data: './situ-demo', model: 'stand-in' },
+  own: { data: './situ-demo', model: 'stand-in', brokers: null, registry: null },
   options: {},
   examples: ['situ demo', 'situ demo --data /tmp/demo --model big'],
   notes: ['The folder is made fresh where it is empty or an earlier demo’s; any other is left alone (exit 2).'],

@@ -1,10 +1,12 @@
 import { z } from 'zod'
 import { errorTable, SituError } from '../../schemas/errors.ts'
 import type { Failed } from '../../schemas/records.ts'
+import { kafkaSettingNames } from '../kafka-settings.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { closestName } from '../terminal/closest-name.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { table } from '../terminal/output.ts'
+import { mainVariant } from '../topology.ts'
 
 const verbs = ['list', 'show', 'retry'] as const
 
@@ -13,7 +15,7 @@ export const command = defineCommand({
   summary: 'lists the dead letters, shows one with its evidence, or puts their inputs back to work',
   usage: '[list | show ID | retry] [--code CODE]',
   words: { min: 0, max: 2 },
-  settings: [],
+  settings: kafkaSettingNames,
   options: {
     code: z
       .enum(Object.keys(errorTable) as [string, ...string[]])
@@ -51,8 +53,8 @@ async function readLetters({ transport, serde }: Pipeline, code: string | undefi
 
 async function list({ config, output }: CommandContext, letters: readonly Failed[]): Promise<number> {
   if (config.settings.json) {
-    for (const { id, operator, code, input, attempts, message, source, place, time } of letters) {
-      await output.json({ id, operator, code, input, attempts, message, source, place, time })
+    for (const { id, operator, variant, code, input, attempts, message, source, place, time } of letters) {
+      await output.json({ id, operator, variant, code, input, attempts, message, source, place, time })
     }
     return 0
   }
@@ -60,7 +62,7 @@ async function list({ config, output }: CommandContext, letters: readonly Failed
   else {
     const rows = letters.map(letter => [
       letter.id,
-      letter.operator,
+      letter.variant === mainVariant ? letter.operator : `${letter.operator}.${letter.variant}`,
       letter.code,
       letter.attempts,
       letter.message.slice(0, 120),
@@ -86,15 +88,17 @@ async function retry(
   letters: readonly Failed[],
 ): Promise<number> {
   const ingest = letters.filter(letter => letter.place === null)
-  const messages = letters.flatMap(({ id, operator, place, value }) => {
+  const messages = letters.flatMap(({ id, operator, place, value, variant }) => {
     if (!place) return []
-    const { value: encoded } = pipeline.serde.encode('retry', { id, operator, place, value })
+    const { value: encoded } = pipeline.serde.encode('retry', { id, operator, place, value, variant })
     return [{ topic: 'retry', partition: place.partition, key: id, value: encoded, parent: id }]
   })
   if (messages.length > 0) await pipeline.transport.produce(messages)
   if (config.settings.json) await output.json({ retried: messages.length, ingest: ingest.length })
   else {
-    await output.line(`${messages.length} inputs put back to work: situ run works them`)
+    await output.line(
+      `${messages.length} inputs put back to work: situ run works them, and those of a variant its situ replay`,
+    )
     if (ingest.length > 0) await output.line(`${ingest.length} of ingest left: mend the input and ingest it again`)
   }
   return 0

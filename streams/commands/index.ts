@@ -7,10 +7,13 @@ const commands: Record<string, () => Promise<{ command: Command }>> = {
   run: () => import('./run.ts'),
   topics: () => import('./topics.ts'),
   tap: () => import('./tap.ts'),
+  replay: () => import('./replay.ts'),
+  variants: () => import('./variants.ts'),
   trace: () => import('./trace.ts'),
   failed: () => import('./failed.ts'),
   export: () => import('./export.ts'),
   prompt: () => import('./prompt.ts'),
+  schema: () => import('./schema.ts'),
   check: () => import('./check.ts'),
 }
 

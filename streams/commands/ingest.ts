@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
+import type { Noun } from '../../schemas/records.ts'
 import { defaultIngestOptions, dryRun, Ingest, type IngestCounts, type IngestOptions } from '../ingest.ts'
 import { type InputEvent, type InputOptions, readInputs } from '../inputs/read-inputs.ts'
+import { kafkaSettingNames } from '../kafka-settings.ts'
 import type { Logger } from '../log.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { sourceNames } from '../sources/index.ts'
@@ -10,6 +12,7 @@ import { sum } from '../task/task-record.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { Progress } from '../terminal/progress.ts'
 import { partitionOf } from '../topology.ts'
+import { readVariants } from '../variants.ts'
 
 const fieldList = (help: string) => z.array(z.string().min(1)).default([]).describe(help)
 
@@ -18,7 +21,7 @@ export const command = defineCommand({
   summary: 'reads files, folders and stdin into the topic page',
   usage: '[PATH … | -] [OPTIONS]',
   words: { min: 0, max: 1_000_000 },
-  settings: ['strict', 'maxRecordBytes', 'partitions'],
+  settings: ['strict', 'maxRecordBytes', 'partitions', ...kafkaSettingNames],
   options: {
     as: z.enum(['page', 'article']).default('page').describe('Topic to write: article takes clean texts as they are.'),
     format: z
@@ -82,7 +85,9 @@ async function write(
 ): Promise<IngestCounts> {
   const pipeline = await openPipeline(config, 'write')
   try {
-    return await ingestWithProgress(pipeline, createIngest(pipeline, options), read, stop)
+    const variants = await readVariants(pipeline)
+    const ingest = createIngest(pipeline, options, noun => variants.topicOf(noun))
+    return await ingestWithProgress(pipeline, ingest, read, stop)
   } finally {
     await pipeline.close()
   }
@@ -92,14 +97,19 @@ function orDefault(given: readonly string[], usual: readonly string[]): readonly
   return given.length > 0 ? given : usual
 }
 
-export function createIngest(pipeline: Pipeline, options: Partial<IngestOptions>): Ingest {
+/** @param topicName - The main line's topic of a noun; default: the first one. */
+export function createIngest(
+  pipeline: Pipeline,
+  options: Partial<IngestOptions>,
+  topicName: (noun: Noun) => string = noun => noun,
+): Ingest {
   const { transport, serde, clock, partitions } = pipeline
   return new Ingest(
     {
       transport,
       serde,
       clock,
-      topicName: noun => noun,
+      topicName,
       partitionOf: (noun, record) => partitionOf(noun, record, partitions),
     },
     { ...defaultIngestOptions, uuid: randomUUID(), ...options },

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { messageOf, SituError } from '../../schemas/errors.ts'
 import { bindStages } from '../bind.ts'
 import type { Config } from '../config.ts'
+import { kafkaSettingNames } from '../kafka-settings.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { applyRetention } from '../retention.ts'
 import { Run, type RunOptions, type RunSummary, standingFailures } from '../run.ts'
@@ -9,7 +10,8 @@ import { sum } from '../task/task-record.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { Progress } from '../terminal/progress.ts'
 import { renderStages } from '../terminal/status-table.ts'
-import { selectStages } from '../topology.ts'
+import { mainVariant, type Stage, selectStages } from '../topology.ts'
+import { confirmStage, placeOn, readVariants } from '../variants.ts'
 
 const retentionIntervalMs = 60_000
 
@@ -32,6 +34,9 @@ export const command = defineCommand({
     'retentionDays',
     'retentionBytes',
     'standInLatencyMs',
+    'metricsPort',
+    'metricsHost',
+    ...kafkaSettingNames,
   ],
   options: {
     follow: z.boolean().default(false).describe('Go on waiting for records; ends on SIGINT or SIGTERM.'),
@@ -51,28 +56,56 @@ export const command = defineCommand({
   ],
   notes: [
     'A second run on the same folder takes the tasks that are free and names those that are held.',
+    '--metrics-port serves /metrics (Prometheus), /live (a restart may help) and /ready (it works now).',
     'SIGINT and SIGTERM end it cleanly within --drain-seconds; the next run goes on from there.',
   ],
   async run(context, options) {
     if (options.follow && options.untilIdle)
       throw new SituError('USAGE', '--follow and --until-idle exclude each other')
     const { config, log } = context
-    const bindings = bindStages(selectStages(context.words), config, options.prompt)
+    const bound = bindStages(selectStages(context.words), config, options.prompt)
     const pipeline = await openPipeline(config, 'write')
     try {
+      const bindings = placeOn((await readVariants(pipeline)).main, bound)
+      const confirm = (stage: Stage) => confirmStage(pipeline, mainVariant, stage)
       const run = new Run(
         pipeline,
-        { ...runOptions(config, context.stop), ...options, bindings, limit: options.limit ?? null },
+        { ...runOptions(config, context.stop), ...options, confirm, bindings, limit: options.limit ?? null },
         log,
       )
-      const summary = await withRetention(context, pipeline, () => runWithProgress(run, pipeline))
-      await report(context, summary)
+      const work = () => runWithProgress(run, pipeline)
+      const summary = await withRetention(context, pipeline, () => withMetrics(context, pipeline, run, work))
+      await reportRun(context, summary)
       return config.settings.strict && standingFailures(summary.counters) > 0 ? 1 : 0
     } finally {
       await pipeline.close()
     }
   },
 })
+
+/** Serves metrics and health while it works, where a port is configured. */
+async function withMetrics<T>(
+  { config: { settings }, log, stop }: CommandContext,
+  pipeline: Pipeline,
+  run: Run,
+  work: () => Promise<T>,
+): Promise<T> {
+  const { metricsPort: port, metricsHost: host, recordTimeoutSeconds } = settings
+  if (port === undefined) return work()
+  const { MetricsServer } = await import('../metrics.ts')
+  const server = await MetricsServer.open(pipeline, run, {
+    host,
+    port,
+    recordTimeoutMs: recordTimeoutSeconds * 1000,
+    stop,
+  })
+  log.info({ host, port: server.port }, `metrics at http://${host}:${server.port}/metrics`)
+  try {
+    return await work()
+  } finally {
+    server.close()
+  }
+}
 
 /** Deletes old records every now and then, and at the end. */
 async function withRetention<T>(
@@ -137,7 +170,7 @@ function progressLine(run: Run): string {
   return parts.join(', ') || 'starting'
 }
 
-async function report({ config, output }: CommandContext, { counters, held }: RunSummary): Promise<void> {
+export async function reportRun({ config, output }: CommandContext, { counters, held }: RunSummary): Promise<void> {
   if (config.settings.json) return output.json({ operators: counters, held })
   if (held.length > 0) await output.line(`held by another worker: ${held.join(', ')}`)
   if (Object.keys(counters).length === 0) return output.line('nothing to do: no task was free')

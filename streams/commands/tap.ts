@@ -1,12 +1,14 @@
 import jsonata from 'jsonata'
 import { z } from 'zod'
 import { messageOf, SituError } from '../../schemas/errors.ts'
+import { kafkaSettingNames } from '../kafka-settings.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { defineCommand } from '../terminal/command.ts'
 import { toJson } from '../terminal/output.ts'
 import { nounOfTopic } from '../topology.ts'
 import { merge } from '../transports/merge.ts'
 import type { Message } from '../transports/transport.ts'
+import { readVariants } from '../variants.ts'
 
 /** What a line shows of a message. */
 interface Line {
@@ -24,7 +26,7 @@ export const command = defineCommand({
   summary: 'reads a topic as JSON lines, while others write',
   usage: 'TOPIC [OPTIONS]',
   words: { min: 1, max: 1 },
-  settings: [],
+  settings: kafkaSettingNames,
   options: {
     follow: z.boolean().default(false).describe('Wait for more at the end.'),
     from: z
@@ -34,12 +36,14 @@ export const command = defineCommand({
     limit: z.int().min(1).optional().describe('Lines to print.').meta({ unit: 'records' }),
     where: z.string().min(1).optional().describe('JSONata expression on the printed object: keep what it is true for.'),
     fields: z.string().min(1).optional().describe('Paths to print, with commas: value.id,offset. Nesting is kept.'),
+    variant: z.string().min(1).optional().describe('Of this variant; default: of the main line.'),
     pretty: z.boolean().default(false).describe('Indent.'),
   },
   examples: [
     'situ tap deduped --limit 3 --pretty',
     'situ tap dropped --where \'value.reason = "near_duplicate"\' --fields value.input,value.twin',
     'situ tap instruction --follow --from latest | head -3',
+    'situ tap deduped --variant short',
   ],
   async run({ config, words: [topic = ''], output, stop }, options) {
     const noun = nounOfTopic(topic)
@@ -48,8 +52,10 @@ export const command = defineCommand({
     const pipeline = await openPipeline(config, 'read')
     try {
       let left = options.limit ?? Number.POSITIVE_INFINITY
-      for await (const message of await openReaders(pipeline, topic, options.from, options.follow, stop)) {
+      const view = (await readVariants(pipeline)).view(topic, options.variant)
+      for await (const message of await openReaders(pipeline, view.topic, options.from, options.follow, stop)) {
         const line = { ...frame(message), value: await readValue(pipeline, noun, message) }
+        if (!view.keeps(line.value ?? {})) continue
         if (keep && !(await keep(line))) continue
         await output.line(toJson(paths ? pick(line, paths) : line, options.pretty ? 2 : undefined))
         left--

@@ -1,25 +1,41 @@
 import { z } from 'zod'
+import { Serde } from '../../schemas/serde.ts'
+import type { Config } from '../config.ts'
 import { readStatus } from '../inspect/status.ts'
 import { verify } from '../inspect/verify.ts'
-import { openPipeline } from '../pipeline.ts'
-import { defineCommand } from '../terminal/command.ts'
+import { kafkaSettingNames } from '../kafka-settings.ts'
+import { isOnKafka, openBrokers, openPipeline, openRegistry, partitionsOf, registerSchemas } from '../pipeline.ts'
+import { type CommandContext, defineCommand } from '../terminal/command.ts'
+import { describeDifferences } from '../terminal/describe-topics.ts'
 import { renderStatus } from '../terminal/status-table.ts'
+import { topicSpecs } from '../topology.ts'
+import { openEmbedded } from '../transports/embedded/index.ts'
+import type { TopicDifference } from '../transports/kafka/index.ts'
 
 export const command = defineCommand({
   name: 'topics',
   summary: 'shows every topic and operator, and whether the sums add up',
-  usage: '[--verify] [--json]',
+  usage: '[--verify | --create] [--json]',
   words: { min: 0, max: 0 },
-  settings: [],
+  settings: ['partitions', 'retentionDays', 'retentionBytes', ...kafkaSettingNames],
   options: {
+    create: z
+      .boolean()
+      .default(false)
+      .describe('Make the topics that are missing, as configured, and say what differs; never changes one.'),
     verify: z
       .boolean()
       .default(false)
       .describe('Do not trust counters: count the records of the topics again, by parent.'),
   },
-  examples: ['situ topics', 'situ topics --verify', 'situ topics --json'],
-  notes: ['Exits 1 where conservation is broken: inputs = done + dropped + failed + in flight, for every operator.'],
-  async run({ config, output, stop }, options) {
+  examples: ['situ topics', 'situ topics --verify', 'situ topics --json', 'situ topics --create --partitions 6'],
+  notes: [
+    'Exits 1 where conservation is broken: inputs = done + dropped + failed + in flight, for every operator.',
+    '--create exits 1 where a topic that is there differs from the configuration.',
+  ],
+  async run(context, options) {
+    if (options.create) return createTopics(context)
+    const { config, output, stop } = context
     const pipeline = await openPipeline(config, 'read')
     try {
       const survey = await pipeline.transport.survey('task')
@@ -38,3 +54,57 @@ export const command = defineCommand({
     }
   },
 })
+
+interface Created {
+  created: string[]
+  differences: TopicDifference[]
+}
+
+async function createTopics({ config, output }: CommandContext): Promise<number> {
+  const { created, differences } = await (isOnKafka(config) ? createOnKafka(config) : createEmbedded(config))
+  if (config.settings.json) await output.json({ created, differences })
+  else {
+    await output.line(created.length > 0 ? `made: ${created.join(', ')}` : 'made: nothing, all topics are there')
+    for (const line of describeDifferences(differences)) await output.line(`differs, and was not changed: ${line}`)
+  }
+  return differences.length > 0 ? 1 : 0
+}
+
+/** The schemas are checked first: where they don't fit, nothing is made. */
+async function createOnKafka(config: Config): Promise<Created> {
+  const transport = await openBrokers(config)
+  try {
+    const { partitions } = config.settings
+    const wanted = await transport.topicDifferences(topicSpecs(partitions))
+    const missing = wanted.filter(({ setting }) => setting === 'exists').map(({ topic }) => topic)
+    const there = partitionsOf(await transport.topics())
+    await registerSchemas(new Serde(await openRegistry(config)), config)
+    await transport.createTopics(topicSpecs(there ?? partitions))
+    const differences = wanted.filter(({ setting }) => setting !== 'exists')
+    return { created: missing, differences }
+  } finally {
+    await transport.close()
+  }
+}
+
+async function createEmbedded(config: Config): Promise<Created> {
+  const { data, partitions } = config.settings
+  const before = await openEmbedded(data, { create: true, readOnly: false })
+  const there = await before.topics().finally(() => before.close())
+  const pipeline = await openPipeline(config, 'write')
+  try {
+    const all = await pipeline.transport.topics()
+    const created = all.map(({ name }) => name).filter(name => !there.some(topic => topic.name === name))
+    const differences = there
+      .filter(topic => topic.partitions !== partitions)
+      .map(topic => ({
+        topic: topic.name,
+        setting: 'partitions',
+        wanted: String(partitions),
+        found: String(topic.partitions),
+      }))
+    return { created, differences }
+  } finally {
+    await pipeline.close()
+  }
+}

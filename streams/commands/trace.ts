@@ -11,6 +11,7 @@ import {
   provenanceOf,
 } from '../inspect/lineage.ts'
 import { sentMessages } from '../inspect/sent-messages.ts'
+import { kafkaSettingNames } from '../kafka-settings.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 
@@ -19,7 +20,7 @@ export const command = defineCommand({
   summary: 'shows the whole way of a record: back to the page, and forward to what became of it',
   usage: 'ID [--prompt]',
   words: { min: 1, max: 1 },
-  settings: [],
+  settings: kafkaSettingNames,
   options: {
     prompt: z.boolean().default(false).describe('Print the exact messages sent for this record, as JSON.'),
   },

@@ -1,11 +1,12 @@
 import type { Noun, Place, Provenance, Records } from '../../schemas/records.ts'
 import type { Pipeline } from '../pipeline.ts'
-import { topicNouns } from '../topology.ts'
+import { nounOfTopic } from '../topology.ts'
 import type { Message } from '../transports/transport.ts'
+import { readVariants } from '../variants.ts'
 
 /** A record with where it lies. */
 export interface Found {
-  topic: Noun
+  topic: string
   partition: number
   offset: number
   record: Records[Noun]
@@ -16,12 +17,15 @@ export interface Descendant extends Found {
   children: Descendant[]
 }
 
-/** Topics whose records are part of the chain. */
-const chain = topicNouns.filter(noun => !['prompt', 'task', 'retry', 'signature'].includes(noun))
+/** Topics whose records are part of the chain, those of the main line first. */
+async function chainTopics(pipeline: Pipeline): Promise<string[]> {
+  const { topics } = await readVariants(pipeline)
+  return topics.map(({ topic }) => topic).filter(topic => !['prompt', 'task', 'retry', 'variant'].includes(topic))
+}
 
 /** The record with this id, in whichever topic; null where there is none. */
 export async function findRecord(pipeline: Pipeline, id: string): Promise<Found | null> {
-  for (const topic of chain) {
+  for (const topic of await chainTopics(pipeline)) {
     const message = await pipeline.transport.get(topic, id)
     if (message) return decode(pipeline, topic, message)
   }
@@ -34,20 +38,24 @@ export async function ancestors(pipeline: Pipeline, found: Found): Promise<Found
   for (let place = inputOf(found); place; ) {
     const message = await readAt(pipeline, place)
     if (!message) break
-    const next = await decode(pipeline, place.topic as Noun, message)
+    const next = await decode(pipeline, place.topic, message)
     way.push(next)
     place = inputOf(next)
   }
   return way
 }
 
-/** What became of it: outputs, drops and dead letters, and theirs. */
-export async function descendants(pipeline: Pipeline, found: Found): Promise<Descendant> {
+/** What became of it: outputs, drops and dead letters, and theirs, in all variants. */
+export async function descendants(pipeline: Pipeline, found: Found, topics?: readonly string[]): Promise<Descendant> {
   const children: Descendant[] = []
+  const chain = topics ?? (await chainTopics(pipeline))
   for (const topic of chain) {
     for await (const message of pipeline.transport.children(topic, found.record.id)) {
       if (message.value === null) continue
-      children.push(await descendants(pipeline, await decode(pipeline, topic, message)))
+      const child = await decode(pipeline, topic, message)
+      // The same work in two variants has the same id: each has children of its own.
+      if ((inputOf(child)?.topic ?? found.topic) !== found.topic) continue
+      children.push(await descendants(pipeline, child, chain))
     }
   }
   return { ...found, children }
@@ -59,11 +67,13 @@ export async function keptTwin(pipeline: Pipeline, dropped: Records['dropped']):
   let { twin } = dropped
   while (twin && !seen.has(twin)) {
     seen.add(twin)
-    const further: Message[] = []
-    for await (const message of pipeline.transport.children('dropped', twin)) further.push(message)
-    const last = further.at(-1)
+    let last: Records['dropped'] | null = null
+    for await (const { value } of pipeline.transport.children('dropped', twin)) {
+      const further = await pipeline.serde.decode('dropped', value)
+      if (further.variant === dropped.variant) last = further
+    }
     if (!last) return twin
-    twin = (await pipeline.serde.decode('dropped', last.value)).twin
+    twin = last.twin
   }
   return dropped.twin
 }
@@ -87,7 +97,7 @@ export async function readAt({ transport }: Pipeline, { topic, partition, offset
   return null
 }
 
-async function decode({ serde }: Pipeline, topic: Noun, message: Message): Promise<Found> {
+async function decode({ serde }: Pipeline, topic: string, message: Message): Promise<Found> {
   const { partition, offset, value } = message
-  return { topic, partition, offset, record: await serde.decode(topic, value) }
+  return { topic, partition, offset, record: await serde.decode(nounOfTopic(topic), value) }
 }

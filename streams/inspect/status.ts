@@ -1,8 +1,9 @@
 import type { Counters, Task } from '../../schemas/records.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { addUp, finished, sum } from '../task/task-record.ts'
-import { stages, topicNouns } from '../topology.ts'
+import type { Stage } from '../topology.ts'
 import type { Survey, TopicInfo } from '../transports/transport.ts'
+import { type PlacedStage, readVariants } from '../variants.ts'
 
 export interface StageStatus extends Counters {
   /** Inputs that no task has taken yet. */
@@ -37,30 +38,64 @@ export async function readStatus(pipeline: Pipeline, survey: Survey): Promise<St
   const operators: Record<string, StageStatus> = {}
   const ingest = tasks.filter(task => task.stage === 'ingest')
   if (ingest.length > 0) operators.ingest = { ...addUp(ingest), lag: 0 }
-  for (const { name, input } of stages) {
-    const own = tasks.filter(task => task.stage === name)
-    operators[name] = { ...addUp(own), lag: lagOf(survey, input, own) }
+  const { placed, topics } = await readVariants(pipeline)
+  for (const { key, stage } of placed) {
+    const own = tasks.filter(task => task.stage === stage.name && task.variant === stage.variant)
+    operators[key] = { ...addUp(own), lag: lagOf(survey, stage, own) }
   }
-  const differences = [...checkOutcomes(operators), ...checkTopics(operators, infos)]
+  const differences = [
+    ...checkOutcomes(operators),
+    ...checkTopics(placed, operators, survey),
+    ...checkDrops(tasks, infos),
+  ]
   return {
-    topics: Object.fromEntries(topicNouns.map(noun => [noun, topicStatus(infos.find(info => info.name === noun))])),
+    topics: Object.fromEntries(
+      topics.map(({ key, topic }) => {
+        const counted = countedIn(topic, placed, operators, tasks)
+        return [
+          key,
+          topicStatus(
+            infos.find(info => info.name === topic),
+            counted,
+          ),
+        ]
+      }),
+    ),
     operators,
     conservation: differences.length === 0 ? 'ok' : 'broken',
     differences,
   }
 }
 
-function topicStatus(info: TopicInfo | undefined): TopicStatus {
-  const newest = info?.newest ? new Date(info.newest).toISOString() : null
-  return { records: info?.records ?? 0, bytes: info?.bytes ?? 0, newest }
+/** Records of a topic by the counters of the tasks, for backends that can't tell; 0 for topics that no task counts. */
+function countedIn(
+  topic: string,
+  placed: readonly PlacedStage[],
+  operators: Readonly<Record<string, StageStatus>>,
+  tasks: readonly Task[],
+): number {
+  if (topic === 'task') return tasks.length
+  const counters = Object.values(operators)
+  if (topic === 'dropped') return counters.reduce((total, stage) => total + sum(stage.dropped), 0)
+  if (topic === 'failed') return counters.reduce((total, stage) => total + sum(stage.failed), 0)
+  const reader = placed.find(({ stage }) => stage.input === topic && !stage.from && !stage.until)
+  if (reader) return (operators[reader.key]?.in ?? 0) + (operators[reader.key]?.lag ?? 0)
+  const writer = placed.find(({ stage }) => stage.output === topic)
+  return (writer && operators[writer.key]?.out) ?? 0
 }
 
-function lagOf({ bounds }: Survey, input: string, tasks: readonly Task[]): number {
+function topicStatus(info: TopicInfo | undefined, counted: number): TopicStatus {
+  const newest = info?.newest ? new Date(info.newest).toISOString() : null
+  return { records: info?.records ?? (info ? counted : 0), bytes: info?.bytes ?? 0, newest }
+}
+
+function lagOf({ bounds }: Survey, { input, from, until }: Stage, tasks: readonly Task[]): number {
   let lag = 0
   for (const { partition, start, end } of bounds.filter(({ topic }) => topic === input)) {
     const task = tasks.find(task => task.partition === partition)
     const position = task?.positions.find(({ topic }) => topic === input)
-    lag += end - Math.max(start, position?.next ?? 0)
+    const last = Math.min(end, until?.[partition] ?? end)
+    lag += Math.max(0, last - Math.max(start, position?.next ?? from?.[partition] ?? 0))
     const pairs = position?.finished ?? []
     for (let index = 0; index + 1 < pairs.length; index += 2) lag -= (pairs[index + 1] ?? 0) - (pairs[index] ?? 0) + 1
     lag -= task?.counters.inFlight ?? 0
@@ -77,32 +112,47 @@ function checkOutcomes(operators: Readonly<Record<string, StageStatus>>): string
 }
 
 /** The counters of the tasks against those that the log keeps of its topics; the latter may be unknown. */
-function checkTopics(operators: Readonly<Record<string, StageStatus>>, infos: readonly TopicInfo[]): string[] {
+function checkTopics(
+  placed: readonly PlacedStage[],
+  operators: Readonly<Record<string, StageStatus>>,
+  survey: Survey,
+): string[] {
   const differences: string[] = []
-  const written = (topic: string) => infos.find(info => info.name === topic)?.written ?? null
-  const compare = (what: string, counted: number, held: number | null) => {
-    if (held !== null && held !== counted) differences.push(`${what}: ${counted} counted, ${held} in the log`)
+  for (const { key, stage } of placed) {
+    const { in: taken = 0, lag = 0, out = 0 } = operators[key] ?? {}
+    differences.push(...compare(`${key}: in + lag against ${stage.input}`, taken + lag, inRange(survey, stage)))
+    // Articles come from elsewhere too.
+    if (stage.operator.to === 'article') continue
+    differences.push(...compare(`${key}: out against ${stage.output}`, out, writtenTo(survey.topics, stage.output)))
   }
-  for (const { name, input } of stages) {
-    const stage = operators[name]
-    if (stage) compare(`${name}: in + lag against ${input}`, stage.in + stage.lag, written(input))
-  }
-  const total = (of: (stage: StageStatus, name: string) => number) =>
-    Object.entries(operators).reduce((sum, [name, stage]) => sum + of(stage, name), 0)
-  for (const { name, output } of stages) {
-    if (output === 'article') continue
-    const outputs = total((stage, other) =>
-      stages.find(({ name }) => name === other)?.output === output ? stage.out : 0,
-    )
-    compare(`${name}: out against ${output}`, outputs, written(output))
-  }
-  const dropped = total((stage, name) => (name === 'ingest' ? 0 : sum(stage.dropped)))
-  compare('dropped', dropped, written('dropped'))
-  const failed = infos.find(info => info.name === 'failed')?.records ?? null
-  compare(
-    'failed',
-    total(stage => sum(stage.failed)),
-    failed,
-  )
-  return differences
+  const failed = Object.values(operators).reduce((total, stage) => total + sum(stage.failed), 0)
+  const standing = survey.topics.find(info => info.name === 'failed')?.records ?? null
+  return [...differences, ...compare('failed', failed, standing)]
+}
+
+/** The tasks of variants that were removed count too: their drops are still there. */
+function checkDrops(tasks: readonly Task[], infos: readonly TopicInfo[]): string[] {
+  const counted = addUp(tasks.filter(task => task.stage !== 'ingest'))
+  return compare('dropped', sum(counted.dropped), writtenTo(infos, 'dropped'))
+}
+
+function compare(what: string, counted: number, held: number | null): string[] {
+  return held === null || held === counted ? [] : [`${what}: ${counted} counted, ${held} in the log`]
+}
+
+function writtenTo(infos: readonly TopicInfo[], topic: string): number | null {
+  return infos.find(info => info.name === topic)?.written ?? null
+}
+
+/** Messages ever written to the range of a stage; where the log counts them, its offsets have no gaps. */
+function inRange({ topics, bounds }: Survey, { input, from, until }: Stage): number | null {
+  const written = writtenTo(topics, input)
+  if (written === null) return null
+  return bounds
+    .filter(({ topic }) => topic === input)
+    .reduce((left, { partition, end }) => {
+      const first = Math.min(end, from?.[partition] ?? 0)
+      const last = Math.max(first, Math.min(end, until?.[partition] ?? end))
+      return left - first - (end - last)
+    }, written)
 }

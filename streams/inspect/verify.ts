@@ -1,7 +1,8 @@
 import type { Pipeline } from '../pipeline.ts'
 import { sum } from '../task/task-record.ts'
-import { stages } from '../topology.ts'
+import type { Stage } from '../topology.ts'
 import type { Message, Survey } from '../transports/transport.ts'
+import { type PlacedStage, readVariants } from '../variants.ts'
 import type { StageStatus } from './status.ts'
 
 /** What one stage made of its inputs, read from the topics. */
@@ -37,31 +38,39 @@ export async function verify(
   counted: Readonly<Record<string, StageStatus>>,
   stop: AbortSignal,
 ): Promise<string[]> {
-  const outcomes = new Map<string, Outcomes>(stages.map(({ name }) => [name, new Outcomes()]))
-  const of = (stage: string) => outcomes.get(stage) ?? new Outcomes()
-  let ingested = 0
-  for (const { name, input } of stages) {
-    for await (const { key } of records(pipeline, survey, input, stop)) of(name).inputs.add(key ?? '')
+  const { placed } = await readVariants(pipeline)
+  const outcomes = new Map(placed.map(({ key }) => [key, new Outcomes()]))
+  const of = (operator: string, variant: string) => {
+    const own = placed.find(({ stage }) => stage.name === operator && stage.variant === variant)
+    return { own: (own && outcomes.get(own.key)) ?? new Outcomes(), droppedFrom: own ? droppedFromOf(own) : [] }
   }
-  for (const { name, output } of stages) {
-    for await (const { parent } of records(pipeline, survey, output, stop)) {
+  let ingested = 0
+  for (const { stage } of placed) {
+    const { own } = of(stage.name, stage.variant)
+    for await (const message of records(pipeline, survey, stage.input, stop)) {
+      if (isInRange(stage, message)) own.inputs.add(message.key ?? '')
+    }
+  }
+  for (const { stage } of placed) {
+    const { own } = of(stage.name, stage.variant)
+    for await (const { parent } of records(pipeline, survey, stage.output, stop)) {
       if (parent === null) continue
-      const own = of(name)
       own.note(own.done, parent)
       own.out++
     }
   }
-  for (const topic of ['page', 'article']) {
+  const articles = placed.filter(({ stage }) => stage.operator.to === 'article').map(({ stage }) => stage.output)
+  for (const topic of ['page', ...articles]) {
     for await (const { parent } of records(pipeline, survey, topic, stop)) if (parent === null) ingested++
   }
   for await (const message of records(pipeline, survey, 'dropped', stop)) {
-    const { operator, input, id } = await pipeline.serde.decode('dropped', message.value)
-    const own = of(operator)
-    own.note(own.dropped, input ?? id)
+    const { operator, variant, input, id } = await pipeline.serde.decode('dropped', message.value)
+    const { own, droppedFrom } = of(operator, variant)
+    if (message.offset >= (droppedFrom[message.partition] ?? 0)) own.note(own.dropped, input ?? id)
   }
   for await (const message of pipeline.transport.compacted('failed')) {
-    const { operator, input, id } = await pipeline.serde.decode('failed', message.value)
-    const own = of(operator)
+    const { operator, variant, input, id } = await pipeline.serde.decode('failed', message.value)
+    const { own } = of(operator, variant)
     if (input === null) own.failed.add(id)
     else own.note(own.failed, input)
   }
@@ -69,6 +78,15 @@ export async function verify(
   const done = counted.ingest?.done ?? 0
   if (done !== ingested) differences.push(`ingest: done ${done} counted, ${ingested} records without a parent`)
   return stop.aborted ? ['stopped before the end'] : differences
+}
+
+function isInRange({ from, until }: Stage, { partition, offset }: Message): boolean {
+  return offset >= (from?.[partition] ?? 0) && offset < (until?.[partition] ?? Number.POSITIVE_INFINITY)
+}
+
+/** What a removed variant of the same name dropped lies before it. */
+function droppedFromOf({ line, stage }: PlacedStage): readonly number[] {
+  return line.record?.stages.find(({ operator }) => operator === stage.name)?.droppedFrom ?? []
 }
 
 function compare(name: string, own: Outcomes, counted: StageStatus | undefined): string[] {

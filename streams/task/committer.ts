@@ -27,6 +27,8 @@ export interface CommitterPorts {
   transport: Pick<Transport, 'limits'>
   serde: Serde
   clock: Clock
+  /** Variant of the stage. */
+  variant: string
   /** Hash of the configuration that makes the outputs. */
   configuration: string
   positions: readonly Position[]
@@ -172,7 +174,7 @@ export class Committer {
   }
 
   async #commit(chunk: readonly Completed[]): Promise<void> {
-    const { claim, serde, clock, configuration, positions, partitions } = this.#ports
+    const { claim, serde, clock, variant, configuration, positions, partitions } = this.#ports
     const counters = structuredClone(this.#counters)
     for (const { result, retried } of chunk) count(counters, result, retried)
     counters.in = this.#taken
@@ -189,6 +191,7 @@ export class Committer {
       positions: positions.map(position => position.toRecord()),
       counters,
       time: clock.now(),
+      variant,
     }
     const { value } = serde.encode('task', record)
     const task = { topic: 'task', partition: partitionOf('task', record, partitions), key: record.id, value }

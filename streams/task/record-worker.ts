@@ -9,7 +9,7 @@ import type { Clock } from '../clock.ts'
 import { evidenceLimitBytes, makeEvidence } from '../evidence.ts'
 import { identify } from '../identity.ts'
 import type { Logger } from '../log.ts'
-import { partitionOf } from '../topology.ts'
+import { mainVariant, partitionOf, type Stage } from '../topology.ts'
 import type { Message, OutgoingMessage } from '../transports/transport.ts'
 import { CallRecorder, CallRefused } from './call-recorder.ts'
 import type { StageBinding } from './stage-binding.ts'
@@ -196,7 +196,11 @@ class Work {
       throw new SituError('OPERATOR_BUG', `${stage.name}: drops for ${reason}, which it does not declare`)
     }
     const record: Records['dropped'] = {
-      id: hash('dropped', this.#binding.outputId(this.#place.id ?? '', this.#demonstrations, 0, 0)),
+      id: hash(
+        'dropped',
+        this.#binding.outputId(this.#place.id ?? '', this.#demonstrations, 0, 0),
+        ...variantPart(stage),
+      ),
       operator: stage.name,
       reason,
       input: this.#place.id,
@@ -205,6 +209,7 @@ class Work {
       detail: details.detail ?? null,
       provenance: this.#recorder?.provenance() ?? null,
       place: this.#place,
+      variant: stage.variant,
     }
     return { result: { kind: 'dropped', reason }, messages: [this.#message('dropped', 'dropped', record)] }
   }
@@ -212,7 +217,7 @@ class Work {
   failed(error: SituError, value: Uint8Array | null): Outcome {
     const { topic, partition, offset } = this.#place
     const record: Records['failed'] = {
-      id: deadLetterId(this.#binding.stage.name, this.#place),
+      id: deadLetterId(this.#binding.stage, this.#place),
       operator: this.#binding.stage.name,
       code: error.code,
       message: error.message,
@@ -224,6 +229,7 @@ class Work {
       value: value && value.length <= evidenceLimitBytes ? Buffer.from(value) : null,
       provenance: this.#recorder?.provenance(error.code) ?? null,
       time: this.#ports.clock.now(),
+      variant: this.#binding.stage.variant,
     }
     return {
       result: { kind: 'failed', code: error.code, message: error.message },
@@ -293,8 +299,14 @@ function hasInput(noun: Noun): boolean {
 }
 
 /** The same for the same stage and input, so that a second failure takes the place of the first. */
-function deadLetterId(stage: string, place: Place): string {
-  return hash('failed', stage, place.id ?? `${place.topic}/${place.partition}/${place.offset}`)
+function deadLetterId(stage: Stage, place: Place): string {
+  const input = place.id ?? `${place.topic}/${place.partition}/${place.offset}`
+  return hash('failed', stage.name, input, ...variantPart(stage))
+}
+
+/** The same work in another variant is another record in the topics that they share. */
+function variantPart({ variant }: Stage): string[] {
+  return variant === mainVariant ? [] : [variant]
 }
 
 /** Between 0.5 and 1, by record and try: waits spread out, and a rerun waits alike. */

@@ -1,6 +1,7 @@
 import { SituError } from '../../schemas/errors.ts'
 import type { Place, Retry } from '../../schemas/records.ts'
 import type { Serde } from '../../schemas/serde.ts'
+import type { Stage } from '../topology.ts'
 import type { Message, OutgoingMessage, Transport } from '../transports/transport.ts'
 
 /** A dead letter whose input is to be worked again. */
@@ -15,13 +16,13 @@ export interface RetryRequest {
 
 /** Reads what the topic `retry` asks of one stage. */
 export class RetryRequests {
-  readonly #stage: string
+  readonly #stage: Stage
   readonly #transport: Transport
   readonly #serde: Serde
   /** Dead letters under work: asking for one twice is asking once. */
   readonly #open = new Set<string>()
 
-  constructor(stage: string, transport: Transport, serde: Serde) {
+  constructor(stage: Stage, transport: Transport, serde: Serde) {
     this.#stage = stage
     this.#transport = transport
     this.#serde = serde
@@ -30,7 +31,8 @@ export class RetryRequests {
   /** What the message asks for; null where it is not for this stage, under work, or its dead letter is gone. */
   async read(message: Message): Promise<RetryRequest | null> {
     const retry = await this.#decode(message)
-    if (retry?.operator !== this.#stage || this.#open.has(retry.id)) return null
+    const isOurs = retry?.operator === this.#stage.name && retry.variant === this.#stage.variant
+    if (!isOurs || this.#open.has(retry.id)) return null
     this.#open.add(retry.id)
     const letter = await this.#transport.get('failed', retry.id)
     if (!letter) {
@@ -65,6 +67,6 @@ export class RetryRequests {
       if (message?.offset === offset) return message.value
       break
     }
-    throw new SituError('POSITION_LOST', `${this.#stage}: the input at ${topic}/${partition}/${offset} is gone`)
+    throw new SituError('POSITION_LOST', `${this.#stage.name}: the input at ${topic}/${partition}/${offset} is gone`)
   }
 }

@@ -39,6 +39,11 @@ export class StageBinding {
     this.configuration = hash(this.configurationText)
   }
 
+  /** The same on another stage of this operator: none of the outputs depends on where they lie. */
+  at(stage: Stage): StageBinding {
+    return new StageBinding(stage, this.options, this)
+  }
+
   /** Id of an output: the same work has the same id, and work done differently never has. */
   outputId(input: string, demonstrations: readonly string[], sample: number, index: number): string {
     const { name, operator } = this.stage

@@ -1,7 +1,9 @@
 import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Counters } from '../../schemas/records.ts'
+import type { Stage } from '../topology.ts'
 import type { Claim, Message, Transport } from '../transports/transport.ts'
+import { since, type TaskActivity } from './activity.ts'
 import { CallRefused } from './call-recorder.ts'
 import { Committer, type Completed } from './committer.ts'
 import { Position } from './position.ts'
@@ -24,6 +26,8 @@ export interface TaskLoopPorts extends Omit<RecordWorkerPorts, 'index' | 'mayCal
   concurrency: number
   ordered: boolean
   acceptChange: boolean
+  /** Throws where the stage is not what it was when the run began; asked at each take-over. */
+  confirm?: ((stage: Stage) => Promise<void>) | undefined
   /** Takes one input off the limit of the stage; false where it is used up. */
   admit: () => boolean
 }
@@ -52,12 +56,19 @@ export class TaskLoop {
   #draining = false
   #running: Promise<void> = Promise.resolve()
   #error: unknown = null
+  #before: Counters = emptyCounters()
+  readonly #takenAt: number
+  #lastFetch: number | null = null
+  #lastCommit: number | null = null
+  #uncommittedSince: number | null = null
+  #commits = 0
   #changed = Promise.withResolvers<void>()
 
   constructor(ports: TaskLoopPorts) {
     this.#ports = ports
+    this.#takenAt = ports.clock.now()
     this.#slots = new Slots(ports.binding.stage.state === null ? ports.concurrency : 1)
-    this.#retries = new RetryRequests(ports.binding.stage.name, ports.transport, ports.serde)
+    this.#retries = new RetryRequests(ports.binding.stage, ports.transport, ports.serde)
   }
 
   get id(): string {
@@ -84,6 +95,35 @@ export class TaskLoop {
     return first ? { offset: first.offset, ageMs: this.#ports.clock.now() - first.since } : null
   }
 
+  /** What this process has done of the task, for metrics and health. */
+  get activity(): TaskActivity {
+    const { name, variant } = this.binding.stage
+    return {
+      id: this.id,
+      stage: name,
+      variant,
+      worked: since(this.#before, this.counters),
+      open: this.#open.size,
+      oldestMs: this.oldest?.ageMs ?? 0,
+      commits: this.#commits,
+      isRestored: this.#restored !== null,
+      takenAt: this.#takenAt,
+      lastFetch: this.#lastFetch,
+      lastCommit: this.#lastCommit,
+      uncommittedSince: this.#uncommittedSince,
+    }
+  }
+
+  /** Messages that wait to be taken; 0 beyond a limit, and until the position is read back. */
+  async lag(): Promise<number> {
+    let lag = 0
+    for (const { topic, readTo } of this.#restored?.positions ?? []) {
+      if (this.#limited && topic === this.binding.stage.input) continue
+      lag += Math.max(0, (await this.#endOf(topic)) - readTo)
+    }
+    return lag
+  }
+
   /** Whether everything that is there has been worked and committed. */
   async isIdle(): Promise<boolean> {
     const restored = this.#restored
@@ -92,10 +132,13 @@ export class TaskLoop {
     if (!restored.committer.isIdle) return false
     for (const { topic, readTo } of restored.positions) {
       if (this.#limited && topic === this.binding.stage.input) continue
-      const { end } = await this.#ports.transport.bounds(topic, this.#ports.claim.task.partition)
-      if (end > readTo) return false
+      if ((await this.#endOf(topic)) > readTo) return false
     }
     return this.#open.size === 0 && restored.committer.isIdle
+  }
+
+  async #endOf(topic: string): Promise<number> {
+    return (await this.#ports.transport.bounds(topic, this.#ports.claim.task.partition)).end
   }
 
   /** Works until `drain`, or until an error that ends the task (see `error`). */
@@ -136,31 +179,32 @@ export class TaskLoop {
   }
 
   async #restore(): Promise<Restored> {
-    const { binding, transport, claim, serde, acceptChange } = this.#ports
+    const { binding, transport, claim, serde, acceptChange, confirm } = this.#ports
+    await confirm?.(binding.stage)
     const message = await transport.get('task', claim.task.id)
     const stored = message && (await serde.decode('task', message.value))
     const isChanged = stored?.configuration && stored.configuration !== binding.configuration
     if (isChanged && !acceptChange && finished(stored.counters) > 0) {
       throw new SituError('CONFIGURATION_CHANGED', `${this.id}: its configuration has changed since it was last worked`)
     }
-    const positions = claim.task.topics.map(
-      topic =>
-        new Position(
-          topic,
-          stored?.positions.find(position => position.topic === topic),
-        ),
-    )
+    const from = binding.stage.from?.[claim.task.partition] ?? 0
+    const positions = claim.task.topics.map(topic => {
+      const first = { topic, next: topic === binding.stage.input ? from : 0, finished: [] }
+      return new Position(topic, stored?.positions.find(position => position.topic === topic) ?? first)
+    })
     await this.#checkPositions(positions, stored !== null)
     const index = await this.#restoreIndex()
     const committer = new Committer({
       ...this.#ports,
+      variant: binding.stage.variant,
       configuration: binding.configuration,
       positions,
       counters: stored?.counters ?? null,
       index,
-      onCommit: () => this.#notify(),
+      onCommit: () => this.#committed(),
       onError: error => this.#fail(error),
     })
+    this.#before = committer.counters
     const { maxMessageBytes } = transport.limits
     const worker = new RecordWorker({ ...this.#ports, index, maxMessageBytes, mayCall: () => !this.#draining })
     return { positions, index, committer, worker }
@@ -176,7 +220,7 @@ export class TaskLoop {
       }
     }
     // Articles come from elsewhere too: they say nothing about this task.
-    if (isStored || binding.stage.output === 'article') return
+    if (isStored || binding.stage.operator.to === 'article') return
     const output = (await transport.topics()).find(topic => topic.name === binding.stage.output)
     if (output?.partitions === 1 && (output.written ?? 0) > 0) {
       throw new SituError('POSITION_LOST', `${this.id}: ${output.name} has records, but the task has no position`)
@@ -199,11 +243,22 @@ export class TaskLoop {
     const { signal } = this.#reading
     const batches = this.#ports.claim.read(position.topic, position.readTo, { signal, maxMessages: readMessages })
     for await (const batch of batches) {
+      this.#lastFetch = this.#ports.clock.now()
       for (const message of batch.messages) {
+        if (this.#isBehindEnd(position, message)) return
         if (!(await this.#admit(position)) || !(await this.#take(position, message))) return
       }
       position.pass(batch.next)
     }
+  }
+
+  /** Whether the message lies behind the range of the stage; its input then counts as read to the end. */
+  #isBehindEnd({ topic }: Position, { partition, offset }: Message): boolean {
+    const { input, until } = this.binding.stage
+    if (topic !== input || offset < (until?.[partition] ?? Number.POSITIVE_INFINITY)) return false
+    this.#limited = true
+    this.#notify()
+    return true
   }
 
   /** Waits for a slot and for room in the window. @returns False where no further record is to be taken. */
@@ -277,11 +332,21 @@ export class TaskLoop {
     const { result } = completed
     if (result.kind !== 'failed' || result.code !== 'OPERATOR_BUG') {
       this.#releaseSuspects()
+      this.#uncommittedSince ??= this.#ports.clock.now()
       this.#restored?.committer.add(completed)
     } else if (this.#suspects.push(completed) >= bugsInARow) {
       const message = `${this.binding.stage.name}: ${bugsInARow} unknown errors in a row; nothing of them is committed`
       throw new SituError('OPERATOR_BUG', `${message}; the last: ${result.message}`)
     }
+  }
+
+  #committed(): void {
+    const now = this.#ports.clock.now()
+    this.#commits++
+    this.#lastCommit = now
+    const waiting = this.counters.inFlight - this.#open.size - this.#suspects.length
+    this.#uncommittedSince = waiting > 0 ? now : null
+    this.#notify()
   }
 
   #releaseSuspects(): void {

@@ -120,9 +120,14 @@ function describeIssue(issue: z.core.$ZodIssue, given: Given | undefined, info: 
   const path = issue.path.length > 0 ? `.${issue.path.join('.')}` : ''
   const where = `${given?.from ?? info.flag}${path}`
   if (issue.code === 'unrecognized_keys') return `${where}: unknown key ${issue.keys.join(', ')}`
-  const shown = JSON.stringify(given?.value)?.slice(0, 120) ?? 'missing'
+  const shown = withoutCredentials(JSON.stringify(given?.value) ?? 'missing').slice(0, 120)
   const facts = info.facts ? ` (${info.facts})` : ''
   return `${where}: ${issue.message.replace(/^Invalid input: /, '')}, got ${shown}${facts}`
+}
+
+/** A text without what stands before the @ of an address. */
+function withoutCredentials(text: string): string {
+  return text.replace(/\/\/[^\s"]*@/g, '//…@')
 }
 
 /** A line for each key that is none of the known ones, with the nearest. */

@@ -45,6 +45,11 @@ export class MemoryTransport implements Transport {
     for (const spec of specs) this.#log.create(spec)
   }
 
+  async deleteTopics(names: readonly string[]): Promise<void> {
+    this.#checkOpen()
+    for (const name of names) this.#log.topics.delete(name)
+  }
+
   async topics(): Promise<TopicInfo[]> {
     this.#checkOpen()
     return [...this.#log.topics.values()].map(({ name, partitions, compacted, log }) => {

@@ -77,7 +77,7 @@ export interface ReadOptions {
 
 /** One stage over one input partition: what one worker owns at a time. */
 export interface TaskSpec {
-  /** Key of the task: `<group>-<variant>-<stage>-<partition>`. */
+  /** Key of the task: `<variant>-<stage>-<partition>`; the variant of the main line is `main`. */
   id: string
   stage: string
   partition: number
@@ -135,6 +135,8 @@ export interface Transport {
   }
   /** Makes what is not there. A topic that is there with other settings is left as it is. */
   createTopics(specs: readonly TopicSpec[]): Promise<void>
+  /** Deletes topics with all that they hold; those that are not there are left out. Nobody may be working on them. */
+  deleteTopics(names: readonly string[]): Promise<void>
   topics(): Promise<TopicInfo[]>
   /**
    * First offset that is there, and the offset behind the last one that a reader can see.

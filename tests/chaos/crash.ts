@@ -1,205 +1,153 @@
 /**
- * Kills a run again and again while model calls are in flight, and holds what is left in the log against a clean run.
+ * Kills workers again and again while model calls are in flight, and holds what is left against a clean run.
  *
- * Calls are counted from the log lines of each process, which outlive it in the pipe.
+ * `--on=embedded` (one worker on a folder, the default) or `--on=kafka` (three workers). Calls are counted from the log
+ * lines of each process, which outlive it in the pipe.
  */
-import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readConfig } from '../../streams/config.ts'
-import { readStatus } from '../../streams/inspect/status.ts'
-import { openPipeline, type Pipeline } from '../../streams/pipeline.ts'
-import { readDocuments, seeded } from '../support/documents.ts'
+import { startServices } from '../services/index.ts'
+import { seeded } from '../support/documents.ts'
 import { type Figure, report, type ScriptOptions } from '../support/figures.ts'
-import { mustSitu, removeFolder, Situ, situ, temporaryFolder } from '../support/situ.ts'
+import { mustSitu, removeFolder, situ, temporaryFolder } from '../support/situ.ts'
+import {
+  type Call,
+  countDifferent,
+  countTwice,
+  folderGround,
+  type Ground,
+  idsOf,
+  ingestDocuments,
+  kafkaGround,
+  progressOf,
+  until,
+  Worker,
+  withPipeline,
+} from '../support/workers.ts'
 
+const concurrency = 8
 const outputOf: Record<string, string> = { situate: 'situation', instruct: 'instruction' }
 
-interface Call {
-  stage: string
-  input: string
-}
-
 export async function run(options: ScriptOptions): Promise<void> {
-  const documents = Number(options.values.documents ?? (options.short ? 80 : 500))
-  const kills = Number(options.values.kills ?? (options.short ? 4 : 20))
-  const latencyMs = Number(options.values.latency ?? 200)
-  const random = seeded(Number(options.values.seed ?? 1))
   const folder = temporaryFolder()
+  const isKafka = options.values.on === 'kafka'
+  const services = isKafka ? await startServices({ brokers: 1, registry: true, own: true }) : null
   try {
-    const input = join(folder, 'documents.jsonl')
-    writeFileSync(
-      input,
-      readDocuments(documents)
-        .map(document => `${JSON.stringify(document)}\n`)
-        .join(''),
-    )
-    const clean = join(folder, 'clean')
-    const killed = join(folder, 'killed')
-    for (const data of [clean, killed]) await mustSitu(['ingest', input, '--data', data])
-    await mustSitu(['run', '--data', clean, '--model', 'stand-in'])
-    const wanted = await idsOf(clean)
-    const total = await worked(clean)
-
-    const moments = Array.from({ length: kills }, () => total * (0.01 + 0.98 * random())).sort((a, b) => a - b)
-    const calls: Call[] = []
-    let uncommitted = 0
-    let killsInFlight = 0
-    for (const moment of moments) {
-      const process = start(killed, latencyMs)
-      const inFlight = await killAt(process, killed, moment)
-      const made = callsOf(process)
-      calls.push(...made)
-      uncommitted += await countUncommitted(killed, made)
-      if (inFlight > 0) killsInFlight++
-    }
-    const last = start(killed, latencyMs)
-    const { code } = await last.done
-    calls.push(...callsOf(last))
-    const found = await idsOf(killed)
-    const needed = wanted.situation.length + wanted.instruction.length
-    const verified = await situ(['topics', '--verify', '--data', killed])
-    const figures: Figure[] = [
-      { name: 'documents', value: documents },
-      { name: 'kills', value: kills },
-      { name: 'kills with calls in flight', value: killsInFlight, goal: { least: Math.ceil(kills * 0.9) } },
-      { name: 'calls made', value: calls.length },
-      { name: 'calls made again', value: calls.length - needed, goal: { most: uncommitted } },
-      { name: 'calls of records not committed at the kills', value: uncommitted },
-      { name: 'exit code of the last run', value: code ?? -1, goal: { most: 0 } },
-      { name: 'exit code of topics --verify', value: verified.code ?? -1, goal: { most: 0 } },
-      { name: 'ids twice in a topic', value: countTwice(found), goal: { most: 0 } },
-      { name: 'ids that differ from a clean run', value: countDifferent(wanted, found), goal: { most: 0 } },
-      { name: 'instructions without deduped or dropped', value: await countUnfinished(killed), goal: { most: 0 } },
-    ]
-    if ((verified.code ?? 1) !== 0) console.log(verified.stdout)
-    report('crash', figures, options)
+    const killed = services ? kafkaGround(services, `crash${process.pid}`) : folderGround(join(folder, 'killed'))
+    await crash(options, folder, killed, isKafka ? 3 : 1)
   } finally {
+    await services?.stop()
     removeFolder(folder)
   }
 }
 
-function start(data: string, latencyMs: number): Situ {
-  const words = ['run', '--data', data, '--model', 'stand-in', '--log-level', 'debug']
-  return new Situ(words, { env: { SITU_STAND_IN_LATENCY_MS: String(latencyMs) } })
-}
+async function crash(options: ScriptOptions, folder: string, ground: Ground, workers: number): Promise<void> {
+  const many = workers > 1 ? 2_000 : 500
+  const documents = Number(options.values.documents ?? (options.short ? 80 : many))
+  const kills = Number(options.values.kills ?? (options.short ? 4 : 20))
+  const latencyMs = Number(options.values.latency ?? 200)
+  const random = seeded(Number(options.values.seed ?? 1))
+  const clean = folderGround(join(folder, 'clean'))
+  for (const place of [clean, ground]) await ingestDocuments(place, folder, documents)
+  await mustSitu(['run', '--model', 'stand-in', ...clean.flags])
+  const wanted = await idsOf(clean)
+  // Behind it a single commit may hold all that is left, and nothing would be in flight.
+  const last = 2 * documents - 2 * workers * concurrency
 
-async function open(data: string): Promise<Pipeline> {
-  return openPipeline(readConfig({ data }, {}).config, 'read')
-}
-
-async function withPipeline<T>(data: string, look: (pipeline: Pipeline) => Promise<T>): Promise<T> {
-  const pipeline = await open(data)
-  try {
-    return await look(pipeline)
-  } finally {
-    await pipeline.close()
+  const moments = Array.from({ length: kills }, () => last * (0.01 + 0.98 * random())).sort((a, b) => a - b)
+  const gang = Array.from({ length: workers }, () => new Worker(ground, ['--follow', '--concurrency', String(concurrency)], latencyMs))
+  const ended: Worker[] = []
+  let uncommitted = 0
+  let killsInFlight = 0
+  for (const moment of moments) {
+    const victim = Math.floor(random() * workers)
+    const worker = gang[victim] as Worker
+    const inFlight = await killAt(worker, ground, moment)
+    if (inFlight > 0) killsInFlight++
+    uncommitted += await countUncommitted(ground, worker.calls)
+    ended.push(worker)
+    gang[victim] = new Worker(ground, ['--follow', '--concurrency', String(concurrency)], latencyMs)
   }
+  const idle = () => withPipeline(ground, async pipeline => (await progressOf(pipeline)).waiting === 0)
+  await until(idle, 600_000, 'the end of the work')
+  for (const worker of gang) await worker.end('SIGTERM')
+  const all = [...ended, ...gang]
+  const calls = all.flatMap(worker => worker.calls).length
+  const moved = all.reduce((sum, worker) => sum + worker.callsLost, 0)
+  const found = await idsOf(ground)
+  const verified = await situ(['topics', '--verify', ...ground.flags])
+  if (verified.code !== 0) console.log(verified.stdout, verified.stderr)
+  const needed = (wanted.situation?.length ?? 0) + (wanted.instruction?.length ?? 0)
+  const figures: Figure[] = [
+    { name: 'documents', value: documents },
+    { name: 'workers', value: workers },
+    { name: 'kills', value: kills },
+    { name: 'kills with calls in flight', value: killsInFlight, goal: { least: Math.ceil(kills * 0.9) } },
+    { name: 'calls made', value: calls },
+    { name: 'calls made again', value: calls - needed, goal: { most: uncommitted + moved } },
+    { name: 'calls of records not committed at the kills', value: uncommitted },
+    { name: 'calls of tasks that moved', value: moved },
+    { name: 'exit code of topics --verify', value: verified.code ?? -1, goal: { most: 0 } },
+    { name: 'ids twice in a topic', value: countTwice(found), goal: { most: 0 } },
+    { name: 'ids that differ from a clean run', value: countDifferent(wanted, found), goal: { most: 0 } },
+    { name: 'instructions without deduped or dropped', value: await countUnfinished(ground), goal: { most: 0 } },
+  ]
+  report('crash', figures, options)
 }
 
-/** Inputs with an outcome, over all operators. */
-function worked(data: string): Promise<number> {
-  return withPipeline(data, async pipeline => {
-    const { operators } = await readStatus(pipeline, await pipeline.transport.survey('task'))
-    return Object.values(operators).reduce((sum, stage) => sum + stage.in - stage.inFlight, 0)
-  })
-}
-
-/** Kills the process once so much is committed and calls are in flight. @returns Calls in flight at the kill. */
-async function killAt(process: Situ, data: string, moment: number): Promise<number> {
-  const pipeline = await open(data)
-  let ended = false
-  void process.done.then(() => {
-    ended = true
-  })
-  try {
+/** Kills the worker once so much is committed and calls of it are in flight. @returns Calls in flight at the kill. */
+async function killAt(worker: Worker, ground: Ground, moment: number): Promise<number> {
+  return withPipeline(ground, async pipeline => {
     for (;;) {
-      const { operators } = await readStatus(pipeline, await pipeline.transport.survey('task'))
-      const now = Object.values(operators).reduce((sum, stage) => sum + stage.in - stage.inFlight, 0)
-      const inFlight = openCalls(process)
-      if (ended || (now >= moment && inFlight > 0)) {
-        process.child.kill('SIGKILL')
-        await process.done
+      const { calls, waiting } = await progressOf(pipeline)
+      const inFlight = worker.callsInFlight
+      if (waiting === 0 || (calls >= moment && inFlight > 0)) {
+        await worker.end('SIGKILL')
         return inFlight
       }
       await new Promise(resolve => setTimeout(resolve, 20))
     }
-  } finally {
-    await pipeline.close()
-  }
-}
-
-function lines(process: Situ): Record<string, string>[] {
-  return process.stderr
-    .split('\n')
-    .flatMap(line => (line.startsWith('{') && line.endsWith('}') ? [JSON.parse(line)] : []))
-}
-
-function callsOf(process: Situ): Call[] {
-  return lines(process).flatMap(({ msg, stage = '', input = '' }) => (msg === 'model call' ? [{ stage, input }] : []))
-}
-
-function openCalls(process: Situ): number {
-  const all = lines(process)
-  return all.filter(({ msg }) => msg === 'model call').length - all.filter(({ msg }) => msg === 'model reply').length
-}
-
-function countUncommitted(data: string, calls: readonly Call[]): Promise<number> {
-  return withPipeline(data, async ({ transport }) => {
-    let count = 0
-    for (const { stage, input } of calls) {
-      let isCommitted = false
-      for await (const _ of transport.children(outputOf[stage] ?? '', input)) isCommitted = true
-      if (!isCommitted) count++
-    }
-    return count
   })
 }
 
-const compared = ['page', 'article', 'document', 'situation', 'instruction'] as const
-type Ids = Record<string, string[]> & { situation: string[]; instruction: string[] }
-
-function idsOf(data: string): Promise<Ids> {
-  return withPipeline(data, async ({ transport }) => {
-    const ids: Ids = { situation: [], instruction: [] }
-    for (const topic of [...compared, 'deduped', 'dropped']) {
-      const found: string[] = []
-      for await (const { messages } of transport.read(topic, 0, 0)) found.push(...messages.map(({ key }) => key ?? ''))
-      ids[topic] = found
+/** Calls whose record has no output yet. */
+function countUncommitted(ground: Ground, calls: readonly Call[]): Promise<number> {
+  return withPipeline(ground, async ({ transport, partitions }) => {
+    const committed = new Set<string>()
+    for (const [stage, topic] of Object.entries(outputOf)) {
+      for (let partition = 0; partition < partitions; partition++) {
+        for await (const { messages } of transport.read(topic, partition, 0)) {
+          for (const { parent } of messages) committed.add(`${stage} ${parent}`)
+        }
+      }
     }
-    return ids
+    return calls.filter(({ stage, input }) => !committed.has(`${stage} ${input}`)).length
   })
-}
-
-function countTwice(ids: Ids): number {
-  return Object.values(ids).reduce((sum, list) => sum + list.length - new Set(list).size, 0)
-}
-
-function countDifferent(left: Ids, right: Ids): number {
-  return compared.reduce((sum, topic) => {
-    const [one, other] = [new Set(left[topic]), new Set(right[topic])]
-    return sum + one.symmetricDifference(other).size
-  }, 0)
 }
 
 /** Instructions that are neither kept nor dropped, and dropped ones whose twin is not kept. */
-function countUnfinished(data: string): Promise<number> {
-  return withPipeline(data, async ({ transport, serde }) => {
+function countUnfinished(ground: Ground): Promise<number> {
+  return withPipeline(ground, async ({ transport, serde, partitions }) => {
     const kept = new Set<string>()
-    for await (const { messages } of transport.read('deduped', 0, 0))
-      for (const { parent } of messages) kept.add(parent ?? '')
+    const twins: string[] = []
     const dropped = new Set<string>()
-    let wrong = 0
-    for await (const { messages } of transport.read('dropped', 0, 0)) {
-      for (const { value } of messages) {
-        const { operator, input, twin } = await serde.decode('dropped', value)
-        if (operator !== 'dedupe-instruction') continue
-        dropped.add(input ?? '')
-        if (!kept.has(twin ?? '')) wrong++
+    const instructions: string[] = []
+    for (let partition = 0; partition < partitions; partition++) {
+      for await (const { messages } of transport.read('deduped', partition, 0)) {
+        for (const { parent } of messages) kept.add(parent ?? '')
+      }
+      for await (const { messages } of transport.read('dropped', partition, 0)) {
+        for (const { value } of messages) {
+          const { operator, input, twin } = await serde.decode('dropped', value)
+          if (operator !== 'dedupe-instruction') continue
+          dropped.add(input ?? '')
+          twins.push(twin ?? '')
+        }
+      }
+      for await (const { messages } of transport.read('instruction', partition, 0)) {
+        instructions.push(...messages.map(({ key }) => key ?? ''))
       }
     }
-    for await (const { messages } of transport.read('instruction', 0, 0)) {
-      for (const { key } of messages) if (kept.has(key ?? '') === dropped.has(key ?? '')) wrong++
-    }
-    return wrong
+    const wrong = instructions.filter(id => kept.has(id) === dropped.has(id)).length
+    return wrong + twins.filter(twin => !kept.has(twin)).length
   })
 }

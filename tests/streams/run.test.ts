@@ -318,9 +318,9 @@ describe('drain', () => {
 
 describe('dead letters', () => {
   async function askAgain(pipeline: Awaited<ReturnType<typeof memoryPipeline>>): Promise<void> {
-    for (const { id, operator, place, value } of await readRecords(pipeline, 'failed')) {
+    for (const { id, operator, place, value, variant } of await readRecords(pipeline, 'failed')) {
       if (!place) continue
-      const retry = pipeline.serde.encode('retry', { id, operator, place, value })
+      const retry = pipeline.serde.encode('retry', { id, operator, place, value, variant })
       await pipeline.transport.produce([{ topic: 'retry', partition: 0, key: id, value: retry.value }])
     }
   }

@@ -68,7 +68,7 @@ export function toyStage(apply: Apply, more: Partial<Operator<'article', 'docume
     ...more,
   }
   const state = operator.createIndex ? 'dedupe-document-state' : null
-  const stage = { name: 'toy', operator, input: 'article', output: 'document', state }
+  const stage = { name: 'toy', operator, variant: 'main', input: 'article', output: 'document', state }
   return stage as unknown as Stage
 }
 
@@ -101,7 +101,7 @@ export const defaults: Omit<RunOptions, 'bindings'> = {
 /** All records of a topic, in order; of a compacted one those that stand. */
 export async function readRecords<N extends Noun>({ transport, serde }: Pipeline, noun: N): Promise<Records[N][]> {
   const found: Message[] = []
-  if (['failed', 'prompt', 'task'].includes(noun)) {
+  if (['failed', 'prompt', 'task', 'variant'].includes(noun)) {
     for await (const message of transport.compacted(noun)) found.push(message)
   } else {
     for await (const { messages } of transport.read(noun, 0, 0)) found.push(...messages)

@@ -99,7 +99,8 @@ export class MessageWriter {
     let row = this.#partitions.get(id)
     if (!row) {
       row = { ...this.#topics.partition(topic, partition) }
-      this.#partitions.set(id, row)
+      // Its own id: the one known before may be that of a topic that was removed and made anew.
+      this.#partitions.set(row.id, row)
     }
     return row
   }

@@ -30,7 +30,7 @@ export interface IdRange {
 /** Topics and partitions. Its methods run within a read or a write of the database. */
 export class TopicTable {
   readonly #database: Database
-  /** A topic never changes once it is there. */
+  /** A topic never changes while it is there; each is checked against its partition before it is used. */
   readonly #topics = new Map<string, Topic>()
 
   constructor(database: Database) {
@@ -38,8 +38,12 @@ export class TopicTable {
   }
 
   find(name: string): Topic | null {
-    const known = this.#topics.get(name)
-    if (known) return known
+    return this.#topics.get(name) ?? this.read(name)
+  }
+
+  /** As it is now: another process may have removed it, or made it anew. */
+  read(name: string): Topic | null {
+    this.#topics.delete(name)
     const row = this.#database.statement('SELECT * FROM topic WHERE name = ?').get(name)
     if (!row) return null
     const topic: Topic = {
@@ -62,10 +66,16 @@ export class TopicTable {
 
   /** @throws {SituError} TOPIC_UNKNOWN */
   partition(name: string, partition: number): PartitionRow {
-    const id = this.partitionId(name, partition)
-    const row = this.#database.statement('SELECT * FROM partition WHERE id = ?').get(id)
-    if (!row) throw new SituError('DATA_CORRUPT', `${this.#database.path}: no row for ${name}/${partition}`)
-    return row as unknown as PartitionRow
+    const row = this.#partitionRow(this.partitionId(name, partition))
+    if (row?.topic === this.topic(name).id) return row as unknown as PartitionRow
+    this.read(name)
+    const fresh = this.#partitionRow(this.partitionId(name, partition))
+    if (fresh?.topic === this.topic(name).id) return fresh as unknown as PartitionRow
+    throw new SituError('DATA_CORRUPT', `${this.#database.path}: no row for ${name}/${partition}`)
+  }
+
+  #partitionRow(id: number) {
+    return this.#database.statement('SELECT * FROM partition WHERE id = ?').get(id)
   }
 
   /** @throws {SituError} TOPIC_UNKNOWN */
@@ -85,6 +95,7 @@ export class TopicTable {
 
   /** The messages of a topic, or of one partition of it. */
   range(name: string, partition?: number): IdRange {
+    this.partition(name, partition ?? 0)
     if (partition === undefined) {
       const { firstPartition, partitions } = this.topic(name)
       return { from: messageId(firstPartition, 0), to: messageId(firstPartition + partitions, 0) }
@@ -107,6 +118,20 @@ export class TopicTable {
       .run(name, partitions, compacted ? 1 : 0, first)
     const insert = this.#database.statement('INSERT INTO partition VALUES (?, ?, 0, 0, 0, 0, 0, NULL)')
     for (let number = 0; number < partitions; number++) insert.run(first + number, lastInsertRowid)
+  }
+
+  /**
+   * Takes topics out of the list. Their partitions stay as rows of no topic, so that no id is used twice: another
+   * process may still know it.
+   */
+  remove(names: readonly string[]): void {
+    for (const name of names) {
+      const topic = this.read(name)
+      if (!topic) continue
+      this.#database.statement('UPDATE partition SET topic = 0 WHERE topic = ?').run(topic.id)
+      this.#database.statement('DELETE FROM topic WHERE id = ?').run(topic.id)
+      this.#topics.delete(name)
+    }
   }
 
   all(): TopicInfo[] {

@@ -19,6 +19,7 @@ import { Database } from './database.ts'
 import { LeaseFile, leasePath } from './lease-file.ts'
 import { MessageReader, maxPageMessages, type ScanPage } from './message-reader.ts'
 import { MessageWriter } from './message-writer.ts'
+import { RemovedMessages } from './removed-messages.ts'
 import { Retention, type RetentionOptions } from './retention.ts'
 import { TopicTable } from './topic-table.ts'
 
@@ -77,11 +78,17 @@ export class EmbeddedTransport implements Transport {
 
   async createTopics(specs: readonly TopicSpec[]): Promise<void> {
     for (const spec of specs) checkTopicSpec(spec)
-    const isMissing = ({ name }: TopicSpec) => this.#topics.find(name) === null
+    const isMissing = ({ name }: TopicSpec) => this.#topics.read(name) === null
     if (!(await this.#read(() => specs.some(isMissing)))) return
     await this.database.write(() => {
       for (const spec of specs) if (isMissing(spec)) this.#topics.create(spec)
     })
+  }
+
+  async deleteTopics(names: readonly string[]): Promise<void> {
+    this.#checkOpen()
+    await this.database.write(() => this.#topics.remove(names))
+    await new RemovedMessages(this.database).delete()
   }
 
   topics(): Promise<TopicInfo[]> {

@@ -142,6 +142,28 @@ export function testWriting(fixture: () => TransportFixture, { indexesKeys }: Tr
     expect(names.filter(name => name === specs[0]?.name)).toHaveLength(1)
   })
 
+  it('deletes a topic for all processes, leaves the others alone, and begins a new one of its name at offset 0', async () => {
+    const [transport, other] = [await fixture().open(), await fixture().open()]
+    const [gone, kept] = [await makeTopic(transport, 2), await makeTopic(transport)]
+    await transport.produce([...numbered(gone, 3), outgoing(gone, 'right', { partition: 1 }), ...numbered(kept, 2)])
+    expect(keysOf(await readAll(other, gone))).toEqual(keysTo(3))
+    await transport.deleteTopics([gone, uniqueName('unknown')])
+    for (const one of [transport, other]) {
+      expect((await one.topics()).map(({ name }) => name)).not.toContain(gone)
+      await expectError(() => one.bounds(gone, 0), 'TOPIC_UNKNOWN', gone)
+      expect(keysOf(await readAll(one, kept))).toEqual(keysTo(2))
+    }
+    await transport.createTopics([{ name: gone, partitions: 1, compacted: false }])
+    await other.produce([outgoing(gone, 'new'), outgoing(gone, 'newer')])
+    for (const one of [transport, other]) {
+      expect((await readAll(one, gone)).map(({ key, offset }) => [key, offset])).toEqual([
+        ['new', 0],
+        ['newer', 1],
+      ])
+      expect(await one.get(gone, 'key-0')).toBeNull()
+    }
+  })
+
   it.skipIf(!indexesKeys)('counts records and bytes of a topic, and knows its newest timestamp', async () => {
     const transport = await fixture().open()
     const topic = await makeTopic(transport, 2)

@@ -125,6 +125,30 @@ describe('embedded transport, what lies in the file', () => {
     expect(Buffer.from((await transport.get('article', 'both'))?.value ?? []).toString()).toBe(both)
   })
 
+  it('gives the space of a deleted topic free, also where an earlier deletion died in the middle', async () => {
+    const [shared, other] = [text(1), text(2)]
+    await transport.produce(numbered('page', 1200))
+    await transport.produce([
+      outgoing('page', 'p', { shared, value: Buffer.from(shared) }),
+      outgoing('article', 'a', { shared, value: Buffer.from(shared) }),
+      outgoing('document', 'd', { shared: other, value: Buffer.from(other) }),
+    ])
+    // Out of the list, and not a message deleted yet.
+    await transport.database.write(() => {
+      transport.database
+        .statement("UPDATE partition SET topic = 0 WHERE topic = (SELECT id FROM topic WHERE name = 'document')")
+        .run()
+      transport.database.statement("DELETE FROM topic WHERE name = 'document'").run()
+    })
+    await transport.deleteTopics(['page'])
+    expect([count(transport, 'message'), count(transport, 'text')]).toEqual([1, 1])
+    const [kept] = await readAll(transport, 'article')
+    expect(Buffer.from(kept?.value ?? []).toString()).toBe(shared)
+    await transport.createTopics([{ name: 'page', partitions: 1, compacted: false }])
+    await transport.produce(numbered('page', 3))
+    expect(keysOf(await readAll(transport, 'page'))).toEqual(keysTo(3))
+  })
+
   it('tells a reader whose messages are all gone where to go on', async () => {
     await transport.produce(numbered('page', 10, { timestamp: 1 }))
     await transport.applyRetention({ maxAgeMs: 5000, floor: () => Number.POSITIVE_INFINITY })

@@ -1,0 +1,81 @@
+import { z } from 'zod'
+import { SituError } from '../../schemas/errors.ts'
+import { bindStages } from '../bind.ts'
+import type { Config } from '../config.ts'
+import { kafkaSettingNames } from '../kafka-settings.ts'
+import { openPipeline } from '../pipeline.ts'
+import { checkVariantName, prepareReplay, stagesThrough } from '../replay.ts'
+import { Run, standingFailures } from '../run.ts'
+import { defineCommand } from '../terminal/command.ts'
+import { type Stage, selectStages, stages } from '../topology.ts'
+import { confirmStage } from '../variants.ts'
+import { reportRun, runOptions, runWithProgress } from './run.ts'
+
+export const command = defineCommand({
+  name: 'replay',
+  summary: 'works the inputs of an operator again, beside the main line, into topics of a variant',
+  usage: 'OPERATOR --variant NAME [OPTIONS]',
+  words: { min: 1, max: 1 },
+  settings: [
+    'concurrency',
+    'ordered',
+    'strict',
+    'drainSeconds',
+    'recordTimeoutSeconds',
+    'modelTimeoutSeconds',
+    'maxAttempts',
+    'backoffMs',
+    'standInLatencyMs',
+    ...kafkaSettingNames,
+  ],
+  options: {
+    variant: z.string().min(1).describe('Name of the variant: it writes NOUN.NAME.'),
+    prompt: z.string().min(1).optional().describe('File with another prompt for the operator.'),
+    model: z.string().min(1).optional().describe('Another model: goes before that of the configuration.'),
+    from: z.string().min(1).optional().describe('First input: an offset, or a time such as 2026-01-31T12:00:00Z.'),
+    until: z.string().min(1).optional().describe('Where to end: an offset or a time; that input is left out.'),
+    limit: z.int().min(1).optional().describe('Inputs of the operator at most.').meta({ unit: 'records' }),
+    through: z.string().min(1).optional().describe('Go on with the operators behind it, up to this one.'),
+  },
+  examples: [
+    'situ replay instruct --variant short --prompt short.md --limit 100',
+    'situ replay situate --variant big --model big --through dedupe-instruction',
+    'situ variants',
+  ],
+  notes: [
+    'Nothing before the operator is called again, and the records of the main line stay as they are.',
+    'Where it was interrupted, the same command goes on. --from, --until and --limit are resolved at its first call;',
+    'without an end, a later call takes the inputs that have come since.',
+  ],
+  async run(context, options) {
+    const { log, words, stop } = context
+    checkVariantName(options.variant)
+    const [first] = selectStages(words)
+    if (!first) throw new SituError('USAGE', 'situ replay takes one OPERATOR')
+    if (options.prompt && !first.operator.prompt) throw new SituError('USAGE', `${first.name} has no prompt`)
+    if (options.model && !first.operator.prompt) throw new SituError('USAGE', `${first.name} calls no model`)
+    const chosen = stagesThrough(first, options.through, stages)
+    const config = withModel(context.config, first, options.model)
+    const bound = bindStages(chosen, config, options.prompt ? [`${first.name}=${options.prompt}`] : [])
+    const pipeline = await openPipeline(config, 'change')
+    try {
+      const { variant, from = null, until = null, limit = null } = options
+      const range = { from, until, limit }
+      const bindings = await prepareReplay(pipeline, config, { variant, range, bindings: bound })
+      const confirm = (stage: Stage) => confirmStage(pipeline, variant, stage)
+      const run = new Run(pipeline, { ...runOptions(config, stop), confirm, bindings }, log)
+      const summary = await runWithProgress(run, pipeline)
+      await reportRun(context, summary)
+      return config.settings.strict && standingFailures(summary.counters) > 0 ? 1 : 0
+    } finally {
+      await pipeline.close()
+    }
+  },
+})
+
+/** A model that is asked for here goes before the one that the configuration has for the operator. */
+function withModel(config: Config, { name }: Stage, model: string | undefined): Config {
+  const own = config.operators[name]
+  if (model === undefined || !own) return config
+  return Object.freeze({ ...config, operators: { ...config.operators, [name]: { ...own, model } } })
+}

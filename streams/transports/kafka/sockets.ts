@@ -1,0 +1,38 @@
+import { connect, isIP, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import type { KafkaConfig } from 'kafkajs'
+
+export type SocketFactory = NonNullable<KafkaConfig['socketFactory']>
+
+const keepAliveMs = 60_000
+
+/**
+ * Connections as kafkajs makes them, but without waiting for more to send: several tasks share a connection, and a small
+ * request would wait for the answer to the one before.
+ */
+export const openSocket: SocketFactory = ({ host, port, ssl, onConnect }) => {
+  const name = isIP(host) ? {} : { servername: host }
+  const socket = ssl ? connectTls({ host, port, ...name, ...ssl }, onConnect) : connect({ host, port }, onConnect)
+  socket.setKeepAlive(true, keepAliveMs)
+  socket.setNoDelay(true)
+  return socket
+}
+
+/** Ends at last every connection that was made: kafkajs loses sight of one where two requests open it at once. */
+export class Sockets {
+  readonly #sockets = new Set<Socket>()
+  readonly factory: SocketFactory
+
+  constructor(factory: SocketFactory) {
+    this.factory = options => {
+      const socket = factory(options)
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
+      return socket
+    }
+  }
+
+  close(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+}

@@ -1,0 +1,171 @@
+import { promisify } from 'node:util'
+import { zstdCompress, zstdDecompress } from 'node:zlib'
+import kafkajs, { type Kafka } from 'kafkajs'
+
+const { CompressionCodecs, CompressionTypes } = kafkajs
+
+/**
+ * What this folder uses of kafkajs: its connections and its protocol, taken at version 2.2.4, which is the last. Its
+ * producer and its consumer are not used: a failed end of a transaction leaves the one unusable, and the other can
+ * neither read a partition of its choice nor tell when a partition is taken away. A broker's requests are its own
+ * methods; most are not in its types, so they are described here.
+ */
+export interface Cluster {
+  readonly targetTopics: Set<string>
+  connect(): Promise<void>
+  disconnect(): Promise<void>
+  refreshMetadata(): Promise<void>
+  refreshMetadataIfNecessary(): Promise<void>
+  addMultipleTargetTopics(topics: readonly string[]): Promise<void>
+  findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[]
+  findBroker(node: { nodeId: number | string }): Promise<Broker>
+  findGroupCoordinator(coordinator: { groupId: string; coordinatorType: 0 | 1 }): Promise<Broker>
+  removeBroker(address: { host: string; port: number }): void
+}
+
+export interface Broker {
+  readonly nodeId: number | string
+  /** Two connections: one for fetches, which wait at the broker, and one for all other requests. */
+  readonly connectionPool: {
+    readonly pool: readonly { isConnected(): boolean }[]
+    getConnection(index: number): Promise<unknown>
+  }
+  isConnected(): boolean
+  listOffsets(request: {
+    isolationLevel: 0 | 1
+    topics: { topic: string; partitions: { partition: number; timestamp: number }[] }[]
+  }): Promise<{ responses: { topic: string; partitions: { partition: number; offset: string }[] }[] }>
+  fetch(request: {
+    isolationLevel: 1
+    maxWaitTime: number
+    minBytes: number
+    maxBytes: number
+    topics: { topic: string; partitions: { partition: number; fetchOffset: string; maxBytes: number }[] }[]
+  }): Promise<{ responses: { topicName: string; partitions: FetchedPartition[] }[] }>
+  produce(request: {
+    transactionalId: string
+    producerId: string
+    producerEpoch: number
+    timeout: number
+    compression: number
+    topicData: { topic: string; partitions: { partition: number; firstSequence: number; messages: WireMessage[] }[] }[]
+  }): Promise<{ topics: { topicName: string; partitions: { partition: number; baseOffset: string }[] }[] }>
+  initProducerId(request: {
+    transactionalId: string
+    transactionTimeout: number
+  }): Promise<{ producerId: string; producerEpoch: number }>
+  addPartitionsToTxn(
+    request: ProducerIdentity & { topics: { topic: string; partitions: number[] }[] },
+  ): Promise<unknown>
+  addOffsetsToTxn(request: ProducerIdentity & { groupId: string }): Promise<unknown>
+  txnOffsetCommit(
+    request: ProducerIdentity & {
+      groupId: string
+      topics: { topic: string; partitions: { partition: number; offset: string; metadata: string | null }[] }[]
+    },
+  ): Promise<unknown>
+  endTxn(request: ProducerIdentity & { transactionResult: boolean }): Promise<unknown>
+  joinGroup(request: {
+    groupId: string
+    memberId: string
+    sessionTimeout: number
+    rebalanceTimeout: number
+    groupProtocols: { name: string; metadata: Buffer }[]
+  }): Promise<{
+    generationId: number
+    leaderId: string
+    memberId: string
+    members: { memberId: string; memberMetadata: Buffer }[]
+  }>
+  syncGroup(request: {
+    groupId: string
+    generationId: number
+    memberId: string
+    groupAssignment: { memberId: string; memberAssignment: Buffer }[]
+  }): Promise<{ memberAssignment: Buffer }>
+  heartbeat(request: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>
+  leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>
+}
+
+export interface ProducerIdentity {
+  transactionalId: string
+  producerId: string
+  producerEpoch: number
+}
+
+export interface WireMessage {
+  key: string
+  value: Buffer | null
+  timestamp: string
+  headers: Record<string, string>
+}
+
+export interface FetchedPartition {
+  partition: number
+  lastStableOffset: string
+  abortedTransactions: { producerId: string; firstOffset: string }[]
+  messages: FetchedMessage[]
+}
+
+export interface FetchedMessage {
+  offset: string
+  timestamp: string
+  key: Buffer | null
+  value: Buffer | null
+  headers: Record<string, Buffer | string | (Buffer | string)[] | undefined>
+  /** Commit or abort of a transaction. */
+  isControlRecord: boolean
+  batchContext?: { producerId: string; inTransaction: boolean; firstOffset: string; lastOffsetDelta: number }
+}
+
+/**
+ * A client of the cluster, with connections of its own. kafkajs hands it to the assigner of a consumer, which is here
+ * only for that and never runs.
+ */
+export function openCluster(kafka: Kafka): Cluster {
+  const found: unknown[] = []
+  kafka.consumer({
+    groupId: 'none',
+    allowAutoTopicCreation: false,
+    metadataMaxAge: 60_000,
+    partitionAssigners: [
+      ({ cluster }) => {
+        found.push(cluster)
+        return {
+          name: 'none',
+          version: 0,
+          assign: async () => [],
+          protocol: () => ({ name: '', metadata: Buffer.of() }),
+        }
+      },
+    ],
+  })
+  return found[0] as Cluster
+}
+
+const [compress, decompress] = [promisify(zstdCompress), promisify(zstdDecompress)]
+
+/** kafkajs knows the number of the codec, but brings none. */
+CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+  compress: ({ buffer }: { buffer: Buffer }) => compress(buffer),
+  decompress: (buffer: Buffer) => decompress(buffer),
+})
+
+export const zstd = CompressionTypes.ZSTD
+
+/**
+ * Passes all warnings but one: kafkajs sets a timer of a negative time after each answer, of which Node warns at the
+ * first, in a program that its user can do nothing about.
+ */
+export function withoutTimerWarning(emit: typeof process.emitWarning): typeof process.emitWarning {
+  const filtered = (warning: string | Error, ...rest: unknown[]) => {
+    const [options] = rest
+    const name = typeof options === 'string' ? options : (options as { type?: string } | undefined)?.type
+    const isTimer = name === 'TimeoutNegativeWarning' || (warning as Error).name === 'TimeoutNegativeWarning'
+    if (isTimer && /[\\/]kafkajs[\\/]src[\\/]/.test(new Error('where').stack ?? '')) return
+    Reflect.apply(emit, process, [warning, ...rest])
+  }
+  return filtered as typeof process.emitWarning
+}
+
+process.emitWarning = withoutTimerWarning(process.emitWarning)
