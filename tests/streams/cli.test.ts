@@ -182,9 +182,11 @@ describe('situ run', () => {
     const data = path('changed')
     await mustSitu(['ingest', path('lake.txt', longText('lake')), '--data', data])
     await mustSitu(['run', '--model', 'stand-in', '--data', data])
-    const { stdout: text, stderr: about } = await mustSitu(['prompt', 'show', 'instruct', '--data', data])
-    const before = /hash ([0-9a-f]{32})/.exec(about)?.[1] ?? ''
+    const { stdout: text } = await mustSitu(['prompt', 'show', 'instruct', '--data', data])
+    const before = /hash ([0-9a-f]{32})/.exec(text)?.[1] ?? ''
     const prompt = path('instruct.md', text.replace('You write the message', 'You write one message'))
+    const copy = path('copy.md', text)
+    await mustSitu(['run', '--model', 'stand-in', '--data', data, '--prompt', `instruct=${copy}`])
     const words = ['run', '--model', 'stand-in', '--data', data, '--prompt', `instruct=${prompt}`]
     const { code, stderr } = await situ(words)
     expect(code).toBe(2)
