@@ -132,7 +132,6 @@ export class Run {
       const { error } = loop
       if (!error) continue
       if (error instanceof SituError && error.code === 'TASK_LOST') {
-        this.#log.warn({ task: loop.id }, error.message)
         this.#loops.splice(this.#loops.indexOf(loop), 1)
         void loop.drain(0)
       } else this.#error ??= error

@@ -100,8 +100,11 @@ export class TaskLoop {
 
   /** Works until `drain`, or until an error that ends the task (see `error`). */
   start(): void {
-    const { claim } = this.#ports
-    const lost = () => this.#fail(new SituError('TASK_LOST', `${this.id}: another worker has taken it over`))
+    const { claim, log } = this.#ports
+    const lost = () => {
+      log.warn({ task: this.id, open: this.#open.size }, 'task lost')
+      this.#fail(new SituError('TASK_LOST', `${this.id}: another worker has taken it over`))
+    }
     claim.lost.addEventListener('abort', lost, { once: true })
     this.#running = this.#run()
   }
