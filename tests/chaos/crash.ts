@@ -12,6 +12,7 @@ import { readDocuments, seeded } from '../support/documents.ts'
 import { type Figure, report, type ScriptOptions } from '../support/figures.ts'
 import { mustSitu, removeFolder, Situ, situ, temporaryFolder } from '../support/situ.ts'
 
+const concurrency = 8
 const outputOf: Record<string, string> = { situate: 'situation', instruct: 'instruction' }
 
 interface Call {
@@ -38,9 +39,10 @@ export async function run(options: ScriptOptions): Promise<void> {
     for (const data of [clean, killed]) await mustSitu(['ingest', input, '--data', data])
     await mustSitu(['run', '--data', clean, '--model', 'stand-in'])
     const wanted = await idsOf(clean)
-    const total = await worked(clean)
+    // Behind it a single commit may hold all that is left, and nothing would be in flight.
+    const last = (await worked(clean)) - 2 * concurrency
 
-    const moments = Array.from({ length: kills }, () => total * (0.01 + 0.98 * random())).sort((a, b) => a - b)
+    const moments = Array.from({ length: kills }, () => last * (0.01 + 0.98 * random())).sort((a, b) => a - b)
     const calls: Call[] = []
     let uncommitted = 0
     let killsInFlight = 0
@@ -52,9 +54,9 @@ export async function run(options: ScriptOptions): Promise<void> {
       uncommitted += await countUncommitted(killed, made)
       if (inFlight > 0) killsInFlight++
     }
-    const last = start(killed, latencyMs)
-    const { code } = await last.done
-    calls.push(...callsOf(last))
+    const remaining = start(killed, latencyMs)
+    const { code } = await remaining.done
+    calls.push(...callsOf(remaining))
     const found = await idsOf(killed)
     const needed = wanted.situation.length + wanted.instruction.length
     const verified = await situ(['topics', '--verify', '--data', killed])
@@ -79,7 +81,17 @@ export async function run(options: ScriptOptions): Promise<void> {
 }
 
 function start(data: string, latencyMs: number): Situ {
-  const words = ['run', '--data', data, '--model', 'stand-in', '--log-level', 'debug']
+  const words = [
+    'run',
+    '--data',
+    data,
+    '--model',
+    'stand-in',
+    '--log-level',
+    'debug',
+    '--concurrency',
+    String(concurrency),
+  ]
   return new Situ(words, { env: { SITU_STAND_IN_LATENCY_MS: String(latencyMs) } })
 }
 
@@ -96,12 +108,17 @@ async function withPipeline<T>(data: string, look: (pipeline: Pipeline) => Promi
   }
 }
 
-/** Inputs with an outcome, over all operators. */
 function worked(data: string): Promise<number> {
-  return withPipeline(data, async pipeline => {
-    const { operators } = await readStatus(pipeline, await pipeline.transport.survey('task'))
-    return Object.values(operators).reduce((sum, stage) => sum + stage.in - stage.inFlight, 0)
-  })
+  return withPipeline(data, workedOf)
+}
+
+/** Inputs with an outcome, over the operators that call a model. */
+async function workedOf(pipeline: Pipeline): Promise<number> {
+  const { operators } = await readStatus(pipeline, await pipeline.transport.survey('task'))
+  return Object.keys(outputOf).reduce(
+    (sum, name) => sum + (operators[name]?.in ?? 0) - (operators[name]?.inFlight ?? 0),
+    0,
+  )
 }
 
 /** Kills the process once so much is committed and calls are in flight. @returns Calls in flight at the kill. */
@@ -113,8 +130,7 @@ async function killAt(process: Situ, data: string, moment: number): Promise<numb
   })
   try {
     for (;;) {
-      const { operators } = await readStatus(pipeline, await pipeline.transport.survey('task'))
-      const now = Object.values(operators).reduce((sum, stage) => sum + stage.in - stage.inFlight, 0)
+      const now = await workedOf(pipeline)
       const inFlight = openCalls(process)
       if (ended || (now >= moment && inFlight > 0)) {
         process.child.kill('SIGKILL')
