@@ -31,10 +31,14 @@ export async function findRecord(pipeline: Pipeline, id: string): Promise<Found 
 /** The records that it was made from, the nearest first. */
 export async function ancestors(pipeline: Pipeline, found: Found): Promise<Found[]> {
   const way: Found[] = []
+  const seen = new Set([placeOf(found)])
   for (let place = inputOf(found); place; ) {
-    const message = await readAt(pipeline, place)
-    if (!message) break
-    const next = await decode(pipeline, place.topic as Noun, message)
+    // What a foreign producer wrote into a record may point anywhere.
+    const topic = chain.find(noun => noun === place?.topic)
+    const message = topic && (await readAt(pipeline, place))
+    if (!topic || !message || seen.has(placeOf(message))) break
+    seen.add(placeOf(message))
+    const next = await decode(pipeline, topic, message)
     way.push(next)
     place = inputOf(next)
   }
@@ -42,30 +46,43 @@ export async function ancestors(pipeline: Pipeline, found: Found): Promise<Found
 }
 
 /** What became of it: outputs, drops and dead letters, and theirs. */
-export async function descendants(pipeline: Pipeline, found: Found): Promise<Descendant> {
+export async function descendants(pipeline: Pipeline, found: Found, seen = new Set<string>()): Promise<Descendant> {
   const children: Descendant[] = []
+  seen.add(placeOf(found))
   for (const topic of chain) {
     for await (const message of pipeline.transport.children(topic, found.record.id)) {
-      if (message.value === null) continue
-      children.push(await descendants(pipeline, await decode(pipeline, topic, message)))
+      if (message.value === null || seen.has(placeOf(message))) continue
+      children.push(await descendants(pipeline, await decode(pipeline, topic, message), seen))
     }
   }
   return { ...found, children }
+}
+
+function placeOf({ topic, partition, offset }: Pick<Message, 'topic' | 'partition' | 'offset'>): string {
+  return `${topic}/${partition}/${offset}`
 }
 
 /** The kept record that a near-duplicate repeats: a twin may itself have been dropped for another. */
 export async function keptTwin(pipeline: Pipeline, dropped: Records['dropped']): Promise<string | null> {
   const seen = new Set<string>()
   let { twin } = dropped
-  while (twin && !seen.has(twin)) {
+  while (twin !== null && !seen.has(twin)) {
     seen.add(twin)
-    const further: Message[] = []
-    for await (const message of pipeline.transport.children('dropped', twin)) further.push(message)
-    const last = further.at(-1)
-    if (!last) return twin
-    twin = (await pipeline.serde.decode('dropped', last.value)).twin
+    const further = await twinOf(pipeline, twin, dropped.operator)
+    if (further === null) return twin
+    twin = further
   }
   return dropped.twin
+}
+
+/** The twin that a stage dropped this record for; null where it did not drop it for one. */
+async function twinOf(pipeline: Pipeline, id: string, operator: string): Promise<string | null> {
+  let twin: string | null = null
+  for await (const { value } of pipeline.transport.children('dropped', id)) {
+    const dropped = await pipeline.serde.decode('dropped', value)
+    if (dropped.operator === operator) twin = dropped.twin
+  }
+  return twin
 }
 
 /** How a model-made record came to be; null for the others. */

@@ -48,6 +48,8 @@ export interface RecordWorkerPorts {
   maxMessageBytes: number
   /** False once no new model call may begin. */
   mayCall: () => boolean
+  /** Aborted where no new call may begin: nobody waits for one any more. */
+  draining: AbortSignal
 }
 
 /** Works one record of a stage: decodes it, applies the operator with retries, encodes what comes out. */
@@ -91,12 +93,16 @@ class RecordLimit {
   readonly #aborted: Promise<never>
   readonly #outer: AbortSignal
   readonly #timeoutMs: number
+  readonly #clock: Clock
+  readonly #deadline: number
   #timedOut = false
   readonly #forward: () => void
 
   constructor({ retry, clock }: RecordWorkerPorts, outer: AbortSignal) {
     this.#outer = outer
     this.#timeoutMs = retry.recordTimeoutMs
+    this.#clock = clock
+    this.#deadline = clock.now() + retry.recordTimeoutMs
     this.#forward = () => this.#controller.abort(outer.reason)
     if (outer.aborted) this.#forward()
     outer.addEventListener('abort', this.#forward, { once: true })
@@ -113,6 +119,10 @@ class RecordLimit {
 
   get signal(): AbortSignal {
     return this.#controller.signal
+  }
+
+  get leftMs(): number {
+    return this.#deadline - this.#clock.now()
   }
 
   /** An operator that does not heed the signal must not hold its slot for ever. */
@@ -159,7 +169,7 @@ class Work {
 
   /** Tries the operator until it answers, fails for good, or has been tried often enough. */
   async apply(record: Records[Noun]): Promise<Draft<Noun>[] | Drop> {
-    const { retry, clock, mayCall } = this.#ports
+    const { retry, clock, mayCall, draining } = this.#ports
     const context = this.#context(record.id)
     for (;;) {
       this.#attempts++
@@ -169,7 +179,10 @@ class Work {
         const again = error instanceof SituError && error.retryable && this.#attempts < retry.maxAttempts
         if (!again || this.#limit.signal.aborted) throw error
         const backoff = Math.min(retry.maxBackoffMs, retry.backoffMs * 2 ** (this.#attempts - 1))
-        await clock.sleep(error.retryAfterMs ?? backoff * jitter(record.id, this.#attempts), this.#limit.signal)
+        const waitMs = error.retryAfterMs ?? backoff * jitter(record.id, this.#attempts)
+        // The wait would only make a timeout of it.
+        if (waitMs >= this.#limit.leftMs) throw error
+        await clock.sleep(waitMs, AbortSignal.any([this.#limit.signal, draining]))
         if (!mayCall()) throw new CallRefused()
       }
     }

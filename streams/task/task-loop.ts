@@ -18,7 +18,7 @@ const readMessages = 100
 /** Unknown errors in a row that end the stage. */
 const bugsInARow = 10
 
-export interface TaskLoopPorts extends Omit<RecordWorkerPorts, 'index' | 'mayCall' | 'maxMessageBytes'> {
+export interface TaskLoopPorts extends Omit<RecordWorkerPorts, 'index' | 'mayCall' | 'draining' | 'maxMessageBytes'> {
   transport: Transport
   claim: Claim
   concurrency: number
@@ -165,7 +165,13 @@ export class TaskLoop {
       onError: error => this.#fail(error),
     })
     const { maxMessageBytes } = transport.limits
-    const worker = new RecordWorker({ ...this.#ports, index, maxMessageBytes, mayCall: () => !this.#draining })
+    const worker = new RecordWorker({
+      ...this.#ports,
+      index,
+      maxMessageBytes,
+      mayCall: () => !this.#draining,
+      draining: this.#reading.signal,
+    })
     return { positions, index, committer, worker }
   }
 

@@ -25,8 +25,11 @@ export async function run(options: ScriptOptions): Promise<void> {
       [
         { name: 'lines', value: lines },
         ...describe('first time', first, lines),
+        // A short run ends before V8 has settled on the size of its heap; so does the one that only looks up.
+        { ...growth(first, 'first time'), ...(!options.short && { goal: { most: 1.15 } }) },
         { name: 'new, first time', value: first.counts.done, goal: { least: lines } },
         ...describe('again', again, lines),
+        growth(again, 'again'),
         { name: 'new, again', value: again.counts.done, goal: { most: 0 } },
         { name: 'already there, again', value: again.counts.already_there, goal: { least: lines } },
       ],
@@ -38,13 +41,16 @@ export async function run(options: ScriptOptions): Promise<void> {
 }
 
 function describe(name: string, measured: Ingested, lines: number): Figure[] {
-  const { seconds, cpuSeconds, earlyMegabytes, lateMegabytes } = measured
+  const { seconds, cpuSeconds, lateMegabytes } = measured
   return [
     { name: `lines/s, ${name}`, value: lines / seconds },
     { name: `CPU seconds, ${name}`, value: cpuSeconds, unit: 's' },
-    { name: `peak memory in the first quarter, ${name}`, value: earlyMegabytes, unit: 'MB' },
-    { name: `memory, second half / first quarter, ${name}`, value: lateMegabytes / earlyMegabytes, goal: { most: 1.15 } },
+    { name: `peak memory in the second half, ${name}`, value: lateMegabytes, unit: 'MB' },
   ]
+}
+
+function growth({ earlyMegabytes, lateMegabytes }: Ingested, name: string): Figure {
+  return { name: `peak memory, second half / first quarter, ${name}`, value: lateMegabytes / earlyMegabytes }
 }
 
 async function ingest(data: string, lines: number): Promise<Ingested> {

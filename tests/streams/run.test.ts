@@ -458,8 +458,9 @@ describe('status', () => {
     const { operators } = await readStatus(pipeline, survey)
     expect(operators['dedupe-document']).toMatchObject({ in: 0, lag: 3 })
     expect(operators.situate).toMatchObject({ in: 0, lag: 0 })
-    expect(await verify(pipeline, survey, operators, new AbortController().signal)).toEqual([
-      'ingest: done 0 counted, 3 records without a parent',
-    ])
+    expect(await verify(pipeline, survey, operators, new AbortController().signal)).toEqual({
+      differences: ['ingest: done 0 counted, 3 records without a parent'],
+      notes: [],
+    })
   })
 })
