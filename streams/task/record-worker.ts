@@ -46,8 +46,6 @@ export interface RecordWorkerPorts {
   /** Partitions of the topics written to. */
   partitions: number
   maxMessageBytes: number
-  /** False once no new model call may begin. */
-  mayCall: () => boolean
   /** Aborted where no new call may begin: nobody waits for one any more. */
   draining: AbortSignal
 }
@@ -169,7 +167,7 @@ class Work {
 
   /** Tries the operator until it answers, fails for good, or has been tried often enough. */
   async apply(record: Records[Noun]): Promise<Draft<Noun>[] | Drop> {
-    const { retry, clock, mayCall, draining } = this.#ports
+    const { retry, clock, draining } = this.#ports
     const context = this.#context(record.id)
     for (;;) {
       this.#attempts++
@@ -183,7 +181,7 @@ class Work {
         // The wait would only make a timeout of it.
         if (waitMs >= this.#limit.leftMs) throw error
         await clock.sleep(waitMs, AbortSignal.any([this.#limit.signal, draining]))
-        if (!mayCall()) throw new CallRefused()
+        if (draining.aborted) throw new CallRefused()
       }
     }
   }

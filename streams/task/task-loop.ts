@@ -18,7 +18,7 @@ const readMessages = 100
 /** Unknown errors in a row that end the stage. */
 const bugsInARow = 10
 
-export interface TaskLoopPorts extends Omit<RecordWorkerPorts, 'index' | 'mayCall' | 'draining' | 'maxMessageBytes'> {
+export interface TaskLoopPorts extends Omit<RecordWorkerPorts, 'index' | 'draining' | 'maxMessageBytes'> {
   transport: Transport
   claim: Claim
   concurrency: number
@@ -49,7 +49,6 @@ export class TaskLoop {
   /** Records with an unknown error that no record has worked since. */
   #suspects: Completed[] = []
   #limited = false
-  #draining = false
   #running: Promise<void> = Promise.resolve()
   #error: unknown = null
   #changed = Promise.withResolvers<void>()
@@ -122,7 +121,6 @@ export class TaskLoop {
   /** Takes no further record, finishes what is open within the time, commits it and gives the task back. */
   async drain(deadlineMs: number): Promise<void> {
     const { clock, claim } = this.#ports
-    this.#draining = true
     this.#reading.abort()
     this.#notify()
     const deadline = clock.now() + deadlineMs
@@ -169,7 +167,6 @@ export class TaskLoop {
       ...this.#ports,
       index,
       maxMessageBytes,
-      mayCall: () => !this.#draining,
       draining: this.#reading.signal,
     })
     return { positions, index, committer, worker }

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { ErrorCode } from '../../schemas/errors.ts'
 import type { Attempt, Failed, Provenance, Situation, Usage } from '../../schemas/records.ts'
 import { documentIn } from '../../streams/models/stand-in.ts'
@@ -328,13 +328,16 @@ describe('a run against an endpoint with every fault', () => {
 })
 
 describe('an endpoint that refuses everything', () => {
+  beforeEach(() => {
+    folder = temporaryFolder()
+    data = join(folder, 'data')
+  })
+  afterEach(() => removeFolder(folder))
+
   it.each([
     ['a wrong key', 401, `Incorrect API key provided: ${key}.`, 'MODEL_UNAUTHORIZED'],
     ['a wrong model', 404, 'The model any does not exist', 'MODEL_NOT_FOUND'],
   ])('%s ends the run with 1, one line and no dead letter', async (_, code, message, wanted) => {
-    const parent = temporaryFolder()
-    folder = parent
-    data = join(parent, 'data')
     await using refusing = await FakeProvider.start(() => status(code, message))
     await ingest(data, names.slice(0, 20))
     const env = { OPENAI_BASE_URL: refusing.url, OPENAI_API_KEY: key }
@@ -349,15 +352,17 @@ describe('an endpoint that refuses everything', () => {
     expect([records.failed.records, records.situation.records, conservation]).toEqual([0, 0, 'ok'])
     await mustSitu(['run', '--model', 'stand-in', '--accept-change', '--data', data])
     expect((await topics('--verify')).topics.situation.records).toBe(20)
-    removeFolder(parent)
   })
 })
 
 describe('an endpoint that asks to wait', () => {
+  beforeEach(() => {
+    folder = temporaryFolder()
+    data = join(folder, 'data')
+  })
+  afterEach(() => removeFolder(folder))
+
   it('is not waited for once the run is to end', async () => {
-    const parent = temporaryFolder()
-    folder = parent
-    data = join(parent, 'data')
     await using busy = await FakeProvider.start(() => status(429, 'later', { retryAfter: '600' }))
     await ingest(data, ['fine'])
     const env = { OPENAI_BASE_URL: busy.url, OPENAI_API_KEY: key }
@@ -369,20 +374,15 @@ describe('an endpoint that asks to wait', () => {
     expect((await run.done).code).toBe(130)
     expect(performance.now() - start).toBeLessThan(5_000)
     expect(busy.calls).toHaveLength(1)
-    removeFolder(parent)
   })
 
   it("longer than a record may take makes a dead letter with the endpoint's own error", async () => {
-    const parent = temporaryFolder()
-    folder = parent
-    data = join(parent, 'data')
     await using busy = await FakeProvider.start(() => status(429, 'tomorrow', { retryAfter: '99999999' }))
     await ingest(data, ['fine'])
     const env = { OPENAI_BASE_URL: busy.url, OPENAI_API_KEY: key }
     await mustSitu(['run', '--model', 'any', '--data', data], { env })
     expect(await tap<Failed>('failed')).toMatchObject([{ code: 'MODEL_RATE_LIMITED', attempts: 1 }])
     expect(busy.calls).toHaveLength(1)
-    removeFolder(parent)
   })
 })
 
