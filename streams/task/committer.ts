@@ -6,6 +6,7 @@ import { partitionOf } from '../topology.ts'
 import type { Claim, Transport } from '../transports/transport.ts'
 import type { Position } from './position.ts'
 import type { Outcome } from './record-worker.ts'
+import type { RetryRequest } from './retry-requests.ts'
 import { Slots } from './slots.ts'
 import { count, emptyCounters, finished } from './task-record.ts'
 
@@ -18,8 +19,8 @@ const lingerMs = 10
 export interface Completed extends Outcome {
   position: Position
   offset: number
-  /** For a dead letter put back to work: the code that it had; its input is not taken anew. Null for a first outcome. */
-  retried: string | null
+  /** For a dead letter put back to work, whose input is not taken anew. Null for a first outcome. */
+  request: RetryRequest | null
 }
 
 export interface CommitterPorts {
@@ -35,8 +36,8 @@ export interface CommitterPorts {
   /** Write outputs in the order of their inputs. */
   ordered: boolean
   partitions: number
-  /** A commit succeeded. */
-  onCommit: () => void
+  /** A commit of these succeeded. */
+  onCommit: (chunk: readonly Completed[]) => void
   onError: (error: unknown) => void
 }
 
@@ -126,7 +127,7 @@ export class Committer {
         if (chunk.length === 0) return
         await this.#commit(chunk)
         this.#ports.index?.confirm()
-        this.#ports.onCommit()
+        this.#ports.onCommit(chunk)
       } catch (error) {
         this.#failed = true
         this.#ports.index?.rollback()
@@ -160,9 +161,9 @@ export class Committer {
 
   /** Retries, and those others that no open record stands before. */
   #inOrder(): Completed[] {
-    const ready = this.#completed.filter(({ retried }) => retried !== null)
+    const ready = this.#completed.filter(({ request }) => request !== null)
     const byOffset = new Map<number, Completed>()
-    for (const completed of this.#completed) if (completed.retried === null) byOffset.set(completed.offset, completed)
+    for (const completed of this.#completed) if (completed.request === null) byOffset.set(completed.offset, completed)
     for (const offset of this.#order) {
       const completed = byOffset.get(offset)
       if (!completed) break
@@ -174,7 +175,7 @@ export class Committer {
   async #commit(chunk: readonly Completed[]): Promise<void> {
     const { claim, serde, clock, configuration, positions, partitions } = this.#ports
     const counters = structuredClone(this.#counters)
-    for (const { result, retried } of chunk) count(counters, result, retried)
+    for (const { result, request } of chunk) count(counters, result, request?.code ?? null)
     counters.in = this.#taken
     counters.inFlight = this.#taken - finished(counters)
     const undo = positions.map(position =>

@@ -159,7 +159,10 @@ export class TaskLoop {
       positions,
       counters: stored?.counters ?? null,
       index,
-      onCommit: () => this.#notify(),
+      onCommit: chunk => {
+        for (const { request } of chunk) this.#retries.end(request)
+        this.#notify()
+      },
       onError: error => this.#fail(error),
     })
     const { maxMessageBytes } = transport.limits
@@ -233,6 +236,7 @@ export class TaskLoop {
     const request = isNew && isRetry ? await this.#retries.read(message) : null
     if (!isNew || (isRetry && !request)) {
       position.finish([message.offset])
+      position.trim()
       this.#slots.release()
       return true
     }
@@ -254,12 +258,12 @@ export class TaskLoop {
     try {
       const outcome = await this.#apply(this.#restored, request?.input ?? message)
       if (request && outcome.result.kind !== 'failed') outcome.messages.push(request.tombstone)
-      this.#complete({ ...outcome, position, offset: message.offset, retried: request?.code ?? null })
+      this.#complete({ ...outcome, position, offset: message.offset, request })
     } catch (error) {
+      this.#retries.end(request)
       if (!(error instanceof CallRefused) && !this.#working.signal.aborted) this.#fail(error)
     } finally {
       turn?.release()
-      if (request) this.#retries.end(request)
     }
   }
 
