@@ -1,3 +1,4 @@
+import { SituError } from '../schemas/errors.ts'
 import type { SchemaRegistry } from '../schemas/registry.ts'
 import { Serde } from '../schemas/serde.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -38,6 +39,10 @@ export async function openPipeline(config: Config, mode: 'read' | 'change' | 'wr
     }
     const page = (await transport.topics()).find(topic => topic.name === 'page')
     const partitions = page?.partitions ?? config.settings.partitions
+    if (config.settings.partitions !== 1 && config.settings.partitions !== partitions) {
+      const given = `--partitions ${config.settings.partitions}`
+      throw new SituError('CONFIGURATION_INVALID', `${given}: the topics of ${config.settings.data} have ${partitions}`)
+    }
     return {
       transport,
       registry,

@@ -1,5 +1,5 @@
 import { createTokenizer } from '../operators/gpt-tokenizer.ts'
-import { SituError } from '../schemas/errors.ts'
+import { messageOf, SituError } from '../schemas/errors.ts'
 import type { Counters, Prompt as PromptRecord } from '../schemas/records.ts'
 import type { Logger } from './log.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -75,8 +75,11 @@ export class Run {
     try {
       if (this.#loops.length > 0 || follow) await this.#untilDone(follow, stop)
     } finally {
-      await Promise.all(this.#loops.map(loop => loop.drain(this.#error ? 0 : this.#options.drainMs)))
+      const ended = await Promise.allSettled(
+        this.#loops.map(loop => loop.drain(this.#error ? 0 : this.#options.drainMs)),
+      )
       await this.#membership.leave()
+      this.#error ??= ended.find(result => result.status === 'rejected')?.reason ?? null
     }
     this.#error ??= this.#loops.find(loop => loop.error)?.error
     if (this.#error) throw this.#error
@@ -133,7 +136,7 @@ export class Run {
       if (!error) continue
       if (error instanceof SituError && error.code === 'TASK_LOST') {
         this.#loops.splice(this.#loops.indexOf(loop), 1)
-        void loop.drain(0)
+        loop.drain(0).catch(cause => this.#log.warn({ task: loop.id, error: messageOf(cause) }, 'release failed'))
       } else this.#error ??= error
     }
     return this.#error !== null

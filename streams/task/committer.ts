@@ -52,6 +52,7 @@ export class Committer {
   #counters: Counters
   #taken: number
   #completed: Completed[] = []
+  #completedBytes = 0
   /** Taken offsets whose outputs are not written yet, in order; empty unless order is asked for. */
   readonly #order: number[] = []
   #flushed: Promise<void> = Promise.resolve()
@@ -77,6 +78,11 @@ export class Committer {
     return this.#completed.length === 0 && this.#flushes === 0
   }
 
+  /** Whether to commit before more is worked: what a stage with state has completed goes into one commit. */
+  get isFull(): boolean {
+    return this.#completedBytes > this.#ports.transport.limits.maxCommitBytes / 2
+  }
+
   /** Counts an input as taken. */
   take(offset: number): void {
     this.#taken++
@@ -85,6 +91,7 @@ export class Committer {
 
   add(completed: Completed): void {
     this.#completed.push(completed)
+    this.#completedBytes += bytesOf(completed)
     void this.#flushSoon()
   }
 
@@ -156,6 +163,7 @@ export class Committer {
     const chunk = ready.slice(0, taken)
     const gone = new Set(chunk)
     this.#completed = this.#completed.filter(completed => !gone.has(completed))
+    this.#completedBytes -= chunk.reduce((sum, completed) => sum + bytesOf(completed), 0)
     return chunk
   }
 
@@ -208,4 +216,8 @@ export class Committer {
     const done = new Set(chunk.map(({ offset }) => offset))
     while (this.#order.length > 0 && done.has(this.#order[0] ?? -1)) this.#order.shift()
   }
+}
+
+function bytesOf({ messages }: Outcome): number {
+  return messages.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0)
 }

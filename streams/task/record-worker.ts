@@ -14,6 +14,9 @@ import type { Message, OutgoingMessage } from '../transports/transport.ts'
 import { CallRecorder, CallRefused } from './call-recorder.ts'
 import type { StageBinding } from './stage-binding.ts'
 
+/** What is left of the evidence where the whole does not fit into a message. */
+const smallEvidenceCharacters = 16_384
+
 /** What became of one input. */
 export type Result =
   | { kind: 'done'; out: number }
@@ -238,8 +241,25 @@ class Work {
     }
     return {
       result: { kind: 'failed', code: error.code, message: error.message },
-      messages: [this.#message('failed', 'failed', record)],
+      messages: [this.#deadLetter(record)],
     }
+  }
+
+  /** Where the transport takes no message of that size, the input is left to its place and the evidence is cut. */
+  #deadLetter(record: Records['failed']): OutgoingMessage {
+    try {
+      return this.#message('failed', 'failed', record)
+    } catch (error) {
+      if (!(error instanceof SituError) || error.code !== 'RECORD_TOO_LARGE') throw error
+    }
+    const { evidence, provenance } = record
+    const attempts = provenance?.attempts.map(attempt => ({ ...attempt, rejectedReply: null })) ?? []
+    return this.#message('failed', 'failed', {
+      ...record,
+      value: null,
+      evidence: { ...evidence, text: evidence.text.slice(0, smallEvidenceCharacters), cut: true },
+      provenance: provenance && { ...provenance, attempts },
+    })
   }
 
   #message<N extends Noun>(topic: string, noun: N, record: Records[N]): OutgoingMessage {

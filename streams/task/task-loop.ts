@@ -105,6 +105,7 @@ export class TaskLoop {
       this.#fail(new SituError('TASK_LOST', `${this.id}: another worker has taken it over`))
     }
     claim.lost.addEventListener('abort', lost, { once: true })
+    if (claim.lost.aborted) lost()
     this.#running = this.#run()
   }
 
@@ -178,6 +179,8 @@ export class TaskLoop {
   async #checkPositions(positions: readonly Position[], isStored: boolean): Promise<void> {
     const { transport, binding, claim } = this.#ports
     for (const { topic, next } of positions) {
+      // Requests that are gone can be made again: their dead letters stand.
+      if (topic === 'retry') continue
       const { start, end } = await transport.bounds(topic, claim.task.partition)
       if (isStored && (next > end || next < start)) {
         const rule = `${topic} holds offsets ${start} to ${end - 1}`
@@ -253,7 +256,9 @@ export class TaskLoop {
 
   async #work(position: Position, message: Message, request: RetryRequest | null): Promise<void> {
     if (!this.#restored) return
-    const { turn } = this.#restored.committer
+    const { committer } = this.#restored
+    const { turn } = committer
+    if (turn && committer.isFull) await committer.flush()
     await turn?.acquire()
     try {
       const outcome = await this.#apply(this.#restored, request?.input ?? message)

@@ -9,7 +9,7 @@ interface Ingested {
   counts: { in: number; done: number; already_there: number }
   seconds: number
   cpuSeconds: number
-  /** Largest resident memory while the first half of the lines went in, and while the second half did. */
+  /** Largest resident memory while the first quarter of the lines went in, and while the second half did. */
   earlyMegabytes: number
   lateMegabytes: number
 }
@@ -25,7 +25,7 @@ export async function run(options: ScriptOptions): Promise<void> {
       [
         { name: 'lines', value: lines },
         ...describe('first time', first, lines),
-        // A short run ends before V8 has settled on the size of its heap; so does the one that only looks up.
+        // A short run ends before the heap has its usual size; so does the one that only looks up.
         { ...growth(first, 'first time'), ...(!options.short && { goal: { most: 1.15 } }) },
         { name: 'new, first time', value: first.counts.done, goal: { least: lines } },
         ...describe('again', again, lines),
@@ -50,7 +50,7 @@ function describe(name: string, measured: Ingested, lines: number): Figure[] {
 }
 
 function growth({ earlyMegabytes, lateMegabytes }: Ingested, name: string): Figure {
-  return { name: `peak memory, second half / first half, ${name}`, value: lateMegabytes / earlyMegabytes }
+  return { name: `peak memory, second half / first quarter, ${name}`, value: lateMegabytes / earlyMegabytes }
 }
 
 async function ingest(data: string, lines: number): Promise<Ingested> {
@@ -93,7 +93,7 @@ class MemoryByProgress {
   sample(progress: number): void {
     const resident = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.#pid}/status`, 'utf8'))
     const megabytes = Number(resident?.[1] ?? 0) / 1024
-    if (progress <= 0.5) this.peaks.earlyMegabytes = Math.max(this.peaks.earlyMegabytes, megabytes)
-    if (progress > 0.5) this.peaks.lateMegabytes = Math.max(this.peaks.lateMegabytes, megabytes)
+    if (progress <= 0.25) this.peaks.earlyMegabytes = Math.max(this.peaks.earlyMegabytes, megabytes)
+    if (progress >= 0.5) this.peaks.lateMegabytes = Math.max(this.peaks.lateMegabytes, megabytes)
   }
 }
