@@ -25,11 +25,11 @@ const placeholder = /\{\{\s*(json\s+)?([A-Za-z]+)\s*\}\}/g
 /**
  * A prompt file: Markdown with the headings `# system`, `# demonstration` (optional, once for each demonstration) and
  * `# user`; `{{name}}` is a placeholder, `{{json name}}` the same value as a JSON string, and `{{demonstrations}}`
- * stands for all demonstrations.
+ * stands for all demonstrations. What stands before the first heading is for people: no part of the prompt.
  */
 export class Prompt {
   readonly operator: string
-  /** The file as it is. */
+  /** The sections with their headings, in one form whatever the spacing of the file. */
   readonly text: string
   readonly hash: string
   /** Placeholders in use, demonstrations' own left out. */
@@ -43,9 +43,9 @@ export class Prompt {
   constructor(operator: string, text: string, fields: readonly string[]) {
     const problems: string[] = []
     this.operator = operator
-    this.text = text
-    this.hash = hash(text)
     this.#sections = split(text, problems)
+    this.text = join(this.#sections)
+    this.hash = hash(this.text)
     const outsideText = `${this.#sections.system}\n${this.#sections.user}`
     const outside = names(outsideText)
     this.placeholders = outside
@@ -98,6 +98,10 @@ function split(text: string, problems: string[]): Record<Section, string> {
   }
   for (const name of ['system', 'user'] as const) if (!found[name]) problems.push(`# ${name} is missing or empty`)
   return found
+}
+
+function join(parts: Readonly<Record<Section, string>>): string {
+  return sections.flatMap(name => (parts[name] ? [`# ${name}\n${parts[name]}\n`] : [])).join('\n')
 }
 
 function names(template: string): string[] {

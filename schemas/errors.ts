@@ -201,7 +201,7 @@ export const errorTable = {
     retryable: false,
     stops: 'record',
     exit: 1,
-    help: 'Lower --max-prompt-tokens or --max-document-tokens.',
+    help: 'Lower maxPromptTokens or maxDocumentTokens of the operator in the configuration.',
   },
   MODEL_CONTENT_FILTERED: {
     retryable: false,

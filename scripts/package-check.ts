@@ -30,7 +30,10 @@ try {
   checkFiles(join(folder, 'node_modules/situ'))
   const help = run(join(folder, 'node_modules/.bin/situ'), '--help')
   if (!help.includes('situ')) throw new Error(`package: situ --help printed ${JSON.stringify(help.slice(0, 200))}`)
-  console.log(`package: ${packed.filename}, ${packed.entryCount} files, ${packed.size} bytes, situ --help works`)
+  const demo = run(join(folder, 'node_modules/.bin/situ'), 'demo')
+  if (!demo.includes('conservation ok'))
+    throw new Error(`package: situ demo printed ${JSON.stringify(demo.slice(-500))}`)
+  console.log(`package: ${packed.filename}, ${packed.entryCount} files, ${packed.size} bytes; its demo works`)
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

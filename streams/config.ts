@@ -139,17 +139,25 @@ export function readConfig(
     value: ({ variable }) => environment[variable],
   }
   const { config: path } = resolveOptions({ config: settings.config }, [fromFlags, fromEnvironment], problems)
-  const isNamed = flags.config !== undefined || environment.SITU_CONFIG !== undefined
+  const isNamed = problems.length === 0 && (flags.config !== undefined || environment.SITU_CONFIG !== undefined)
   const file = readConfigFile(path, isNamed, problems)
   const fromFile: OptionSource = { label: ({ name }) => `${path}: ${name}`, value: ({ name }) => file[name] }
-  problems.push(...unknownKeys(path, Object.keys(file), [...Object.keys(settings), 'models', 'operators']))
+  // A file can't name another one in its place.
+  const known = Object.keys(settings).filter(name => name !== 'config')
+  problems.push(...unknownKeys(path, Object.keys(file), [...known, 'models', 'operators']))
   problems.push(...unknownVariables(environment))
   const models = parseModels(path, file.models, problems)
   const byOperator = parseOperators(path, file.operators, problems)
   const values = resolveOptions(settings, [fromFlags, fixed(own), fromEnvironment, fromFile], problems)
   // A value that was refused stands at its default: what goes with it can't be told.
   if (problems.length === 0) problems.push(...kafkaProblems(values, environment))
-  return { config: Object.freeze({ settings: values, models, operators: byOperator, environment }), problems }
+  const config = { settings: values, models: deepFreeze(models), operators: deepFreeze(byOperator), environment }
+  return { config: Object.freeze(config), problems: [...new Set(problems)] }
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) deepFreeze(inner)
+  return Object.freeze(value)
 }
 
 /** Null stands for "not set" and must not fall through to the next source. */
@@ -170,7 +178,7 @@ function readConfigFile(path: string, isNamed: boolean, problems: string[]): Rec
     if (isObject(value)) return value
     problems.push(`${path}: holds ${Array.isArray(value) ? 'a list' : typeof value}, not keys with values`)
   } catch (cause) {
-    problems.push(`${path}: ${messageOf(cause).split('\n')[0]}`)
+    problems.push(`${path}: ${messageOf(cause).split('\n')[0]?.replace(/:$/, '')}`)
   }
   return {}
 }
@@ -216,6 +224,7 @@ function parseOperators(path: string, value: unknown, problems: string[]): Recor
   const parsed: Record<string, OperatorConfig> = {}
   for (const [name, operator] of Object.entries(operators)) {
     const where = `${path}: operators.${name}`
+    if (given[name] != null && !isObject(given[name])) problems.push(`${where}: expected options with values`)
     const { model, prompt, ...own } = isObject(given[name]) ? given[name] : {}
     const keys = parseStrict(z.strictObject(operatorKeys), { model, prompt }, where, problems)
     const options = parseStrict(operator.options as z.ZodType<Record<string, unknown>>, own, where, problems)

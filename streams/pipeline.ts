@@ -51,6 +51,10 @@ export async function openPipeline(config: Config, mode: Mode): Promise<Pipeline
       await transport.createTopics(topicSpecs(partitions))
       await registerSchemas(serde, config)
     }
+    if (config.settings.partitions !== 1 && config.settings.partitions !== partitions) {
+      const given = `--partitions ${config.settings.partitions}`
+      throw new SituError('CONFIGURATION_INVALID', `${given}: the topics that are there have ${partitions}`)
+    }
     return { ...log, serde, clock: systemClock, partitions, close: () => transport.close() }
   } catch (error) {
     await transport.close()

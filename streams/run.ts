@@ -1,5 +1,5 @@
 import { createTokenizer } from '../operators/gpt-tokenizer.ts'
-import { SituError } from '../schemas/errors.ts'
+import { messageOf, SituError } from '../schemas/errors.ts'
 import type { Counters, Prompt as PromptRecord } from '../schemas/records.ts'
 import type { Logger } from './log.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -93,8 +93,11 @@ export class Run {
     try {
       if (this.#loops.length > 0 || follow) await this.#untilDone(follow, stop)
     } finally {
-      await Promise.all(this.#loops.map(loop => loop.drain(this.#error ? 0 : this.#options.drainMs)))
+      const ended = await Promise.allSettled(
+        this.#loops.map(loop => loop.drain(this.#error ? 0 : this.#options.drainMs)),
+      )
       await this.#membership.leave()
+      this.#error ??= ended.find(result => result.status === 'rejected')?.reason ?? null
     }
     this.#error ??= this.#loops.find(loop => loop.error)?.error
     if (this.#error) throw this.#error
@@ -151,10 +154,9 @@ export class Run {
       const { error } = loop
       if (!error) continue
       if (error instanceof SituError && error.code === 'TASK_LOST') {
-        this.#log.warn({ task: loop.id }, error.message)
         this.#loops.splice(this.#loops.indexOf(loop), 1)
         this.#ledger.keep(loop.activity)
-        void loop.drain(0)
+        loop.drain(0).catch(cause => this.#log.warn({ task: loop.id, error: messageOf(cause) }, 'release failed'))
       } else this.#error ??= error
     }
     return this.#error !== null

@@ -6,13 +6,17 @@ import { checkCompatibility } from '../../schemas/compatibility.ts'
 import { messageOf } from '../../schemas/errors.ts'
 import { type Noun, schemas } from '../../schemas/records.ts'
 import { loadPrompt } from '../bind.ts'
+import type { Config } from '../config.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
-import { createModels, type ModelChooser } from '../models/index.ts'
+import { createModels } from '../models/index.ts'
 import { isOnKafka, openBrokers, openPipeline, openRegistry, subjectOf } from '../pipeline.ts'
-import { type CommandContext, defineCommand } from '../terminal/command.ts'
+import { defineCommand } from '../terminal/command.ts'
 import { describeDifferences } from '../terminal/describe-topics.ts'
 import { stages, topicNouns, topicSpecs } from '../topology.ts'
 import type { TopicDifference } from '../transports/kafka/index.ts'
+
+/** Less is no document worth asking about. */
+const minRoomTokens = 500
 
 /** One thing that was looked at: fine, or with a problem. */
 interface Finding {
@@ -33,23 +37,32 @@ export const command = defineCommand({
   },
   examples: ['situ check', 'situ check --no-call --json'],
   notes: ['Shows all problems at once; exits 2 where the configuration or a prompt has one, 1 for any other.'],
-  async run(context, { noCall }) {
-    const { config, output, problems } = context
-    const configured: Finding[] = problems.map(problem => ({ what: 'configuration', problem }))
-    if (problems.length === 0) configured.push({ what: 'configuration', problem: null })
-    const models = createModels(config)
-    configured.push(...checkPrompts(context, models))
-    const found = [...configured, ...(await (isOnKafka(context.config) ? checkKafka(context) : checkData(context)))]
-    if (!noCall) found.push(...(await callModels(context, models)))
-    for (const { what, problem } of found) {
-      if (!config.settings.json)
+  async run({ config, output, problems, stop }, { noCall }) {
+    const found: Finding[] = []
+    const tell = async (findings: readonly Finding[]) => {
+      found.push(...findings)
+      if (config.settings.json) return
+      for (const { what, problem } of findings) {
         await output.line(problem === null ? `ok       ${what}` : `PROBLEM  ${what}: ${problem}`)
+      }
     }
+    const models = chooseModels(config)
+    await tell(
+      problems.length === 0 ? [fine('configuration')] : problems.map(problem => ({ what: 'configuration', problem })),
+    )
+    await tell([...models.problems, ...checkPrompts(config, models)])
+    const isMisconfigured = found.some(({ problem }) => problem !== null)
+    await tell(await (isOnKafka(config) ? checkKafka(config) : checkData(config)))
+    if (!noCall) for (const call of callModels(models, stop)) await tell([await call])
     if (config.settings.json) await output.json(found)
-    if (configured.some(({ problem }) => problem !== null)) return 2
+    if (isMisconfigured) return 2
     return found.some(({ problem }) => problem !== null) ? 1 : 0
   },
 })
+
+function fine(what: string): Finding {
+  return { what, problem: null }
+}
 
 async function finding(what: string, look: () => unknown): Promise<Finding> {
   try {
@@ -60,36 +73,57 @@ async function finding(what: string, look: () => unknown): Promise<Finding> {
   }
 }
 
+interface Models {
+  /** By operator; an operator without a model that can be used is left out. */
+  byOperator: ReadonlyMap<string, Model>
+  problems: Finding[]
+}
+
+function chooseModels(config: Config): Models {
+  const choose = createModels(config)
+  const byOperator = new Map<string, Model>()
+  const problems: Finding[] = []
+  for (const { name, operator } of stages) {
+    const own = config.operators[name]?.model
+    if (!operator.prompt || (own ?? config.settings.model) === undefined) continue
+    try {
+      byOperator.set(name, choose(name, own))
+    } catch (error) {
+      problems.push({ what: `model of ${name}`, problem: messageOf(error) })
+    }
+  }
+  return { byOperator, problems }
+}
+
 /** Placeholders, and whether the fixed part leaves room for a document in the model's context. */
-function checkPrompts({ config }: CommandContext, models: ModelChooser): Finding[] {
+function checkPrompts(config: Config, { byOperator }: Models): Finding[] {
   const tokenizer = createTokenizer()
   return stages.flatMap((stage): Finding[] => {
     if (!stage.operator.prompt) return []
-    const own = config.operators[stage.name]
     const what = `prompt of ${stage.name}`
     try {
-      const prompt = loadPrompt(stage, own?.prompt)
+      const prompt = loadPrompt(stage, config.operators[stage.name]?.prompt)
       const tokens = tokenizer.count(prompt.text)
-      const model = (own?.model ?? config.settings.model) ? models(stage.name, own?.model) : null
-      const room = model && model.contextTokens - model.replyTokens - tokens
-      if (room !== null && room < 500) {
+      const model = byOperator.get(stage.name)
+      const room = model ? model.contextTokens - model.replyTokens - tokens : Number.POSITIVE_INFINITY
+      if (room < minRoomTokens) {
         const facts = `context ${model?.contextTokens}, reply ${model?.replyTokens}, prompt ${tokens} tokens`
         return [{ what, problem: `leaves ${room} tokens for document and demonstrations (${facts})` }]
       }
-      return [{ what: `${what}: ${tokens} tokens, hash ${prompt.hash}`, problem: null }]
+      return [fine(`${what}: ${tokens} tokens, hash ${prompt.hash}`)]
     } catch (error) {
       return [{ what, problem: messageOf(error) }]
     }
   })
 }
 
-async function checkData({ config }: CommandContext): Promise<Finding[]> {
+async function checkData(config: Config): Promise<Finding[]> {
   const { data } = config.settings
   const exists = await access(data).then(
     () => true,
     () => false,
   )
-  if (!exists) return [{ what: `data folder ${data}: not there yet, situ ingest makes it`, problem: null }]
+  if (!exists) return [fine(`data folder ${data}: not there yet, situ ingest makes it`)]
   const folder = await finding(`data folder ${data}`, () => access(data, constants.R_OK | constants.W_OK))
   const log = await finding(`log and schemas in ${data}`, async () => {
     const pipeline = await openPipeline(config, 'read')
@@ -104,7 +138,7 @@ async function checkData({ config }: CommandContext): Promise<Finding[]> {
 }
 
 /** Brokers with log-in and rights, topics, registry with log-in, and the schemas: everything, whatever fails first. */
-async function checkKafka({ config }: CommandContext): Promise<Finding[]> {
+async function checkKafka(config: Config): Promise<Finding[]> {
   const { brokers, registry, prefix, partitions } = config.settings
   const found: Finding[] = []
   const differences: TopicDifference[] = []
@@ -141,27 +175,13 @@ function checkTopics(what: string, differences: readonly TopicDifference[], want
   return { what, problem: lines.length > 0 ? lines.join('; ') : null }
 }
 
-/** One short call to each model in use. */
-async function callModels({ config, stop }: CommandContext, choose: ModelChooser): Promise<Finding[]> {
-  const models = new Map<Model, string>()
-  const found: Finding[] = []
-  for (const { name, operator } of stages) {
-    const own = config.operators[name]?.model
-    if (!operator.prompt) continue
-    if ((own ?? config.settings.model) === undefined) {
-      if (found.length === 0)
-        found.push({ what: 'model: none is configured, situ run extract needs none', problem: null })
-      continue
-    }
-    try {
-      const model = choose(name, own)
-      models.set(model, `model ${model.model} of ${model.endpoint}`)
-    } catch (error) {
-      found.push({ what: `model of ${name}`, problem: messageOf(error) })
-    }
+/** One short call to each model in use, each begun when it is asked for. */
+function* callModels({ byOperator, problems }: Models, stop: AbortSignal): Generator<Finding | Promise<Finding>> {
+  if (byOperator.size === 0 && problems.length === 0)
+    yield fine('model: none is configured, situ run extract needs none')
+  for (const model of new Set(byOperator.values())) {
+    yield finding(`model ${model.model} of ${model.endpoint}`, () => greet(model, stop))
   }
-  for (const [model, what] of models) found.push(await finding(what, () => greet(model, stop)))
-  return found
 }
 
 async function greet(model: Model, signal: AbortSignal): Promise<void> {

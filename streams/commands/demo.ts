@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { SituError } from '../../schemas/errors.ts'
+import { messageOf, SituError } from '../../schemas/errors.ts'
 import type { Deduped } from '../../schemas/records.ts'
 import { bindStages } from '../bind.ts'
 import { defaultInputOptions, readInputs } from '../inputs/read-inputs.ts'
@@ -9,12 +9,18 @@ import { readStatus } from '../inspect/status.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { Run } from '../run.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
+import { table, wrap } from '../terminal/output.ts'
 import { renderStatus } from '../terminal/status-table.ts'
 import { stages } from '../topology.ts'
 import { createIngest, describeCounts, ingestWithProgress } from './ingest.ts'
 import { runOptions, runWithProgress } from './run.ts'
 
 const sample = fileURLToPath(new URL('../sample', import.meta.url))
+const maxColumns = 100
+const aboutStandIn =
+  'model: the built-in stand-in. It is no language model: it only rearranges sentences of each document.\n' +
+  'It shows how records flow; what it writes is not fit for training. A real model: npx situ demo --model NAME'
+
 /** Tells a folder of the demo from any other: only such a one is made fresh. */
 const marker = 'situ-demo.txt'
 
@@ -30,7 +36,7 @@ export const command = defineCommand({
   notes: ['The folder is made fresh where it is empty or an earlier demo’s; any other is left alone (exit 2).'],
   async run(context) {
     const { config, log, output, stop } = context
-    const { data, model } = config.settings
+    const { data, model, json } = config.settings
     const bindings = bindStages(stages, config)
     makeFresh(data)
     const pipeline = await openPipeline(config, 'write')
@@ -38,12 +44,9 @@ export const command = defineCommand({
       const ingest = createIngest(pipeline, {})
       const input = { ...defaultInputOptions, stdin: process.stdin }
       const counts = await ingestWithProgress(pipeline, ingest, signal => readInputs([sample], input, signal), stop)
-      await output.line(`sample: ${describeCounts(counts)}`)
-      if (model === 'stand-in') {
-        await output.line(
-          'model: the built-in stand-in. It is no language model: it only rearranges sentences of each document.\n' +
-            'It shows how records flow; what it writes is not fit for training. A real model: situ demo --model NAME',
-        )
+      if (!json) {
+        await output.line(`sample: ${describeCounts(counts)}`)
+        await output.line(model === 'stand-in' ? aboutStandIn : `model: ${model}`)
       }
       await runWithProgress(new Run(pipeline, { ...runOptions(config, stop), bindings }, log), pipeline)
       return await report(context, pipeline)
@@ -53,16 +56,20 @@ export const command = defineCommand({
   },
 })
 
-/** @throws {SituError} USAGE where the folder holds anything but an earlier demo. */
+/** @throws {SituError} USAGE where the folder holds anything but an earlier demo; DATA_UNREADABLE. */
 function makeFresh(data: string): void {
-  if (existsSync(data) && readdirSync(data).length > 0) {
-    if (!existsSync(join(data, marker))) {
+  try {
+    const names = existsSync(data) ? readdirSync(data) : []
+    if (names.length > 0 && !names.includes(marker)) {
       throw new SituError('USAGE', `${data} holds something that is no earlier demo: name another folder with --data`)
     }
-    for (const name of readdirSync(data)) rmSync(join(data, name), { recursive: true, force: true })
+    for (const name of names) rmSync(join(data, name), { recursive: true, force: true })
+    mkdirSync(data, { recursive: true })
+    writeFileSync(join(data, marker), 'A folder of situ demo: the next demo makes it fresh.\n')
+  } catch (cause) {
+    if (cause instanceof SituError) throw cause
+    throw new SituError('DATA_UNREADABLE', `data folder ${data} can't be made fresh: ${messageOf(cause)}`, { cause })
   }
-  mkdirSync(data, { recursive: true })
-  writeFileSync(join(data, marker), 'A folder of situ demo: the next demo makes it fresh.\n')
 }
 
 async function report({ config, output }: CommandContext, pipeline: Pipeline): Promise<number> {
@@ -70,37 +77,39 @@ async function report({ config, output }: CommandContext, pipeline: Pipeline): P
   if (config.settings.json) await output.json(status)
   else {
     await output.line(`\n${renderStatus(status)}\n`)
-    for await (const { record } of firstKept(pipeline, 3)) await output.line(`${describe(record)}\n`)
-    const { data } = config.settings
-    await output.line(
-      [
-        'Next:',
-        `  situ tap deduped --data ${data} --pretty --limit 1     one record, whole`,
-        `  situ tap dropped --data ${data}                        what was left out, and why`,
-        `  situ trace ID --data ${data}                           from any id: where it came from, what became of it`,
-        '  situ ingest YOUR-PAGES/ && situ run --model NAME       your own pages and model, in ./situ-data',
-      ].join('\n'),
-    )
+    const columns = Math.min(process.stdout.columns ?? maxColumns, maxColumns)
+    for (const record of await shortest(pipeline, 3)) await output.line(`${describe(record, columns)}\n`)
+    await output.line(`Next:\n${table(nextCommands(config.settings.data))}`)
   }
   return status.conservation === 'ok' ? 0 : 1
 }
 
-async function* firstKept({ transport, serde }: Pipeline, count: number): AsyncGenerator<{ record: Deduped }> {
-  let left = count
-  for await (const { messages } of transport.read('deduped', 0, 0)) {
-    for (const { value } of messages) {
-      if (left-- <= 0) return
-      yield { record: await serde.decode('deduped', value) }
-    }
-  }
+function nextCommands(data: string): string[][] {
+  return [
+    [`  npx situ tap deduped --data ${data} --pretty --limit 1`, 'one record, whole'],
+    [`  npx situ tap dropped --data ${data}`, 'what was left out, and why'],
+    [`  npx situ trace ID --data ${data}`, 'from any id: where it came from, what became of it'],
+    ['  npx situ ingest YOUR-PAGES/ && npx situ run --model NAME', 'your own pages and model, in ./situ-data'],
+  ]
 }
 
-function describe({ text, situation, document }: Deduped): string {
-  const indented = text.replaceAll('\n', '\n  ')
+/** The shortest instructions, so that they fit a screen; those of pages with an address first. */
+async function shortest({ transport, serde }: Pipeline, count: number): Promise<Deduped[]> {
+  const records: Deduped[] = []
+  for await (const { messages } of transport.read('deduped', 0, 0)) {
+    for (const { value } of messages) records.push(await serde.decode('deduped', value))
+  }
+  const hasAddress = ({ document }: Deduped) => (document.url === null ? 0 : 1)
+  return records
+    .sort((left, right) => hasAddress(right) - hasAddress(left) || left.text.length - right.text.length)
+    .slice(0, count)
+}
+
+function describe({ text, situation, document }: Deduped, columns: number): string {
   return [
     `${document.url ?? document.title ?? document.id}`,
-    `situation: ${situation.scene}`,
+    wrap(`situation: ${situation.scene}`, columns),
     'instruction:',
-    `  ${indented}`,
+    wrap(text, columns, '  '),
   ].join('\n')
 }

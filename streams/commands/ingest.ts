@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
+import { SituError } from '../../schemas/errors.ts'
 import type { Noun } from '../../schemas/records.ts'
 import { defaultIngestOptions, dryRun, Ingest, type IngestCounts, type IngestOptions } from '../ingest.ts'
 import { type InputEvent, type InputOptions, readInputs } from '../inputs/read-inputs.ts'
@@ -63,14 +64,16 @@ export const command = defineCommand({
     const paths = words.length === 0 ? ['-'] : words
     const read = (signal: AbortSignal) => readInputs(paths, input, signal)
     const limit = options.limit ?? null
-    const onEvent = (event: InputEvent) => logFault(log, event)
+    const problems = new Problems(log)
+    const onEvent = (event: InputEvent) => problems.take(event)
     try {
       const counts = options.dryRun
         ? await dryRun(read(stop), { limit, onEvent })
         : await write(context, { as: options.as, limit, onEvent }, read)
-      await report(context, counts, options.dryRun)
-      if (counts.unreadable > 0) return 1
-      return config.settings.strict && sum(counts.failed) > 0 ? 1 : 0
+      const faults = Math.max(problems.faults, sum(counts.failed))
+      await report(context, counts, faults, options.dryRun)
+      if (!stop.aborted) problems.throwUnreadable()
+      return config.settings.strict && faults > 0 ? 1 : 0
     } finally {
       // A terminal or a pipe that stays open must not keep the process.
       process.stdin.destroy()
@@ -130,20 +133,52 @@ export async function ingestWithProgress(
   }
 }
 
-function logFault(log: Logger, event: InputEvent): void {
-  if (event.kind === 'unreadable') log.error({ code: event.error.code, path: event.path }, event.error.message)
-  if (event.kind === 'fault') log.warn({ code: event.code, source: event.source }, event.message)
+/** Logs what can't be read, and keeps what decides the exit code. */
+class Problems {
+  readonly #log: Logger
+  /** Inputs with a fault, those among them that stand as dead letters already. */
+  faults = 0
+  #unreadable = 0
+  #first: SituError | null = null
+
+  constructor(log: Logger) {
+    this.#log = log
+  }
+
+  take(event: InputEvent): void {
+    if (event.kind === 'fault') {
+      this.faults++
+      this.#log.warn({ code: event.code, source: event.source }, event.message)
+    } else if (event.kind === 'unreadable') {
+      this.#unreadable++
+      this.#first ??= event.error
+      this.#log.error({ code: event.error.code, path: event.path }, event.error.message)
+    }
+  }
+
+  /** @throws {SituError} INPUT_UNREADABLE where a path could not be opened; the others are read by now. */
+  throwUnreadable(): void {
+    if (this.#first === null) return
+    const more = this.#unreadable > 1 ? ` (and ${this.#unreadable - 1} more paths)` : ''
+    throw new SituError('INPUT_UNREADABLE', `${this.#first.message}${more}`, { cause: this.#first })
+  }
 }
 
 export function describeCounts({ in: taken, done, alreadyThere, failed }: IngestCounts): string {
   return `${taken} read: ${done} new, ${alreadyThere} already there, ${sum(failed)} failed`
 }
 
-async function report({ config, output }: CommandContext, counts: IngestCounts, dryRun: boolean): Promise<void> {
+async function report(
+  { config, output }: CommandContext,
+  counts: IngestCounts,
+  faults: number,
+  dryRun: boolean,
+): Promise<void> {
   const { in: taken, done, alreadyThere, failed, unreadable } = counts
   if (config.settings.json) {
-    return output.json({ in: taken, done, already_there: alreadyThere, failed, unreadable, dryRun })
+    return output.json({ in: taken, done, already_there: alreadyThere, failed, faults, unreadable, dryRun })
   }
-  const aside = unreadable > 0 ? `; ${unreadable} paths could not be read` : ''
+  const aside = unreadable > 0 ? `; paths that could not be read: ${unreadable}` : ''
   await output.line(`${describeCounts(counts)}${aside}${dryRun ? ' (dry run: nothing is written)' : ''}`)
+  if (faults > 0 && !dryRun) await output.line(`inputs with a fault: ${faults}; situ failed lists them`)
 }

@@ -13,7 +13,7 @@ export const command = defineCommand({
   options: {},
   examples: ['situ prompt show instruct', 'situ prompt show instruct --json | jq -r .text > my-instruct.md'],
   notes: [
-    'The text goes to stdout, hash and placeholders to stderr: situ prompt show instruct > my-instruct.md copies it.',
+    'situ prompt show instruct > my-instruct.md copies it: the comment on top is no part of the prompt or its hash.',
   ],
   async run({ config, words: [verb = '', name = ''], output }) {
     if (verb !== 'show') throw new SituError('USAGE', `unknown word ${verb}${closestName(verb, ['show'])}`)
@@ -26,7 +26,7 @@ export const command = defineCommand({
     const { hash, text, placeholders } = loadPrompt(stage, config.operators[name]?.prompt)
     if (config.settings.json) await output.json({ operator: name, hash, placeholders, text })
     else {
-      process.stderr.write(`hash ${hash}\nplaceholders ${placeholders.join(', ')}\n`)
+      await output.line(`<!-- ${name}: hash ${hash}; placeholders ${placeholders.join(', ')} -->\n`)
       await output.line(text.trimEnd())
     }
     return 0

@@ -96,7 +96,8 @@ async function offsetOf(
   if (from === 'earliest') return 0
   if (from === 'latest') return (await transport.bounds(topic, partition)).end
   if (/^\d+$/.test(from)) return Number(from)
-  const time = Date.parse(from)
+  // A bare number or a month's name would be a time as well.
+  const time = /^\d{4}-\d\d/.test(from) ? Date.parse(from) : Number.NaN
   if (Number.isNaN(time)) throw new SituError('USAGE', `--from ${from}: expected earliest, latest, an offset or a time`)
   return transport.offsetAt(topic, partition, time)
 }
@@ -121,15 +122,20 @@ function compileWhere(expression: string): (line: Line) => Promise<boolean> {
   try {
     compiled = jsonata(expression)
   } catch (cause) {
-    throw new SituError('USAGE', `--where ${expression}: ${messageOf(cause)}`, { cause })
+    throw new SituError('USAGE', `--where ${expression}: ${problemOf(cause)}`, { cause })
   }
   return async line => {
     try {
       return Boolean(await compiled.evaluate(line))
     } catch (cause) {
-      throw new SituError('USAGE', `--where ${expression}: ${messageOf(cause)}`, { cause })
+      throw new SituError('USAGE', `--where ${expression}: ${problemOf(cause)}`, { cause })
     }
   }
+}
+
+/** JSONata throws objects that are no errors. */
+function problemOf(cause: unknown): string {
+  return isObject(cause) && 'message' in cause ? String(cause.message) : messageOf(cause)
 }
 
 function pick(line: Line, paths: readonly string[][]): Record<string, unknown> {

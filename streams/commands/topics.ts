@@ -40,12 +40,16 @@ export const command = defineCommand({
     try {
       const survey = await pipeline.transport.survey('task')
       const status = await readStatus(pipeline, survey)
-      const differences = options.verify ? await verify(pipeline, survey, status.operators, stop) : []
-      const broken = status.conservation === 'broken' || differences.length > 0
+      const verified = options.verify
+        ? await verify(pipeline, survey, status.operators, stop)
+        : { differences: [], notes: [] }
+      const differences = [...status.differences, ...verified.differences]
+      const broken = differences.length > 0
       const whole = {
         ...status,
         conservation: broken ? ('broken' as const) : ('ok' as const),
-        differences: [...status.differences, ...differences],
+        differences,
+        notes: verified.notes,
       }
       await (config.settings.json ? output.json(whole) : output.line(renderStatus(whole)))
       return broken ? 1 : 0

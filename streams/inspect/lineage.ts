@@ -35,9 +35,13 @@ export async function findRecord(pipeline: Pipeline, id: string): Promise<Found 
 /** The records that it was made from, the nearest first. */
 export async function ancestors(pipeline: Pipeline, found: Found): Promise<Found[]> {
   const way: Found[] = []
+  const seen = new Set([placeOf(found)])
+  const chain = await chainTopics(pipeline)
   for (let place = inputOf(found); place; ) {
-    const message = await readAt(pipeline, place)
-    if (!message) break
+    // What a foreign producer wrote into a record may point anywhere.
+    const message = chain.includes(place.topic) ? await readAt(pipeline, place) : null
+    if (!message || seen.has(placeOf(message))) break
+    seen.add(placeOf(message))
     const next = await decode(pipeline, place.topic, message)
     way.push(next)
     place = inputOf(next)
@@ -46,36 +50,56 @@ export async function ancestors(pipeline: Pipeline, found: Found): Promise<Found
 }
 
 /** What became of it: outputs, drops and dead letters, and theirs, in all variants. */
-export async function descendants(pipeline: Pipeline, found: Found, topics?: readonly string[]): Promise<Descendant> {
+export async function descendants(
+  pipeline: Pipeline,
+  found: Found,
+  topics?: readonly string[],
+  seen = new Set<string>(),
+): Promise<Descendant> {
   const children: Descendant[] = []
   const chain = topics ?? (await chainTopics(pipeline))
+  seen.add(placeOf(found))
   for (const topic of chain) {
     for await (const message of pipeline.transport.children(topic, found.record.id)) {
-      if (message.value === null) continue
+      if (message.value === null || seen.has(placeOf(message))) continue
       const child = await decode(pipeline, topic, message)
       // The same work in two variants has the same id: each has children of its own.
       if ((inputOf(child)?.topic ?? found.topic) !== found.topic) continue
-      children.push(await descendants(pipeline, child, chain))
+      children.push(await descendants(pipeline, child, chain, seen))
     }
   }
   return { ...found, children }
+}
+
+function placeOf({ topic, partition, offset }: Pick<Message, 'topic' | 'partition' | 'offset'>): string {
+  return `${topic}/${partition}/${offset}`
 }
 
 /** The kept record that a near-duplicate repeats: a twin may itself have been dropped for another. */
 export async function keptTwin(pipeline: Pipeline, dropped: Records['dropped']): Promise<string | null> {
   const seen = new Set<string>()
   let { twin } = dropped
-  while (twin && !seen.has(twin)) {
+  while (twin !== null && !seen.has(twin)) {
     seen.add(twin)
-    let last: Records['dropped'] | null = null
-    for await (const { value } of pipeline.transport.children('dropped', twin)) {
-      const further = await pipeline.serde.decode('dropped', value)
-      if (further.variant === dropped.variant) last = further
-    }
-    if (!last) return twin
-    twin = last.twin
+    const further = await twinOf(pipeline, twin, dropped)
+    if (further === null) return twin
+    twin = further
   }
   return dropped.twin
+}
+
+/** The twin that a stage dropped this record for; null where it did not drop it for one. */
+async function twinOf(
+  pipeline: Pipeline,
+  id: string,
+  { operator, variant }: Pick<Records['dropped'], 'operator' | 'variant'>,
+): Promise<string | null> {
+  let twin: string | null = null
+  for await (const { value } of pipeline.transport.children('dropped', id)) {
+    const dropped = await pipeline.serde.decode('dropped', value)
+    if (dropped.operator === operator && dropped.variant === variant) twin = dropped.twin
+  }
+  return twin
 }
 
 /** How a model-made record came to be; null for the others. */

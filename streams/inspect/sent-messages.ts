@@ -4,7 +4,7 @@ import type { ChatMessage } from '../../operators/model.ts'
 import { Prompt } from '../../operators/prompt.ts'
 import { correct } from '../../operators/reply.ts'
 import { SituError } from '../../schemas/errors.ts'
-import type { Noun, Provenance } from '../../schemas/records.ts'
+import type { Attempt, Noun, Provenance } from '../../schemas/records.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { hashMessages } from '../task/call-recorder.ts'
 import { stages } from '../topology.ts'
@@ -45,19 +45,31 @@ export async function sentMessages(pipeline: Pipeline, provenance: Provenance): 
   )
   const tokenizer = createTokenizer()
   const { options, limits: model } = configured
-  let messages = operator.messages?.(record, { prompt, options, tokenizer, demonstrations, model }) ?? []
-  const { attempts } = provenance
-  attempts.forEach(({ code, rejectedReply }, index) => {
-    const changed = attempts[index + 1]?.changed
-    if (rejectedReply === null || !changed) return
-    messages = correct(messages, {
-      code: code === 'MODEL_REPLY_CUT' ? code : 'MODEL_REPLY_INVALID',
-      rejectedReply,
-      changed,
-    })
-  })
+  const first = operator.messages?.(record, { prompt, options, tokenizer, demonstrations, model }) ?? []
+  const messages = lastAnswered(first, provenance.attempts)
   const matches = provenance.messages === null ? null : hashMessages(messages) === provenance.messages
   return { messages, matches }
+}
+
+/**
+ * The messages of the last call that was answered (of the last one where none was): the first ones with the corrective
+ * turns that led to it. A new try begins without those of the try before it.
+ */
+function lastAnswered(first: ChatMessage[], attempts: readonly Attempt[]): ChatMessage[] {
+  const answered = attempts.findLastIndex(({ finishReason }) => finishReason !== null)
+  let messages = first
+  let before: Attempt | undefined
+  for (const attempt of answered < 0 ? attempts : attempts.slice(0, answered + 1)) {
+    const { changed } = attempt
+    const rejectedReply = before?.rejectedReply ?? null
+    if (changed === null || rejectedReply === null) messages = first
+    else {
+      const code = before?.code === 'MODEL_REPLY_CUT' ? before.code : 'MODEL_REPLY_INVALID'
+      messages = correct(messages, { code, rejectedReply, changed })
+    }
+    before = attempt
+  }
+  return messages
 }
 
 async function readText({ transport, serde }: Pipeline, id: string | null): Promise<string> {

@@ -24,6 +24,8 @@ export interface Status {
   conservation: 'ok' | 'broken'
   /** What does not add up, a line each. */
   differences: string[]
+  /** What could not be compared, a line each. */
+  notes: string[]
 }
 
 /** The task records of a survey of the topic `task`. */
@@ -64,6 +66,7 @@ export async function readStatus(pipeline: Pipeline, survey: Survey): Promise<St
     operators,
     conservation: differences.length === 0 ? 'ok' : 'broken',
     differences,
+    notes: [],
   }
 }
 

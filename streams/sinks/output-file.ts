@@ -1,4 +1,4 @@
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { createGzip, type Gzip } from 'node:zlib'
@@ -19,7 +19,8 @@ interface Target {
 
 /**
  * Text into a file that is complete or absent: it is written beside it as `<file>.partial`, flushed to the disk and
- * renamed at the end. A name that ends in .gz packs it; `-` is stdout.
+ * renamed at the end. A link stays a link. What is no file (a device, a named pipe) is written as it is: a rename would
+ * put a file in its place. A name that ends in .gz packs it; `-` is stdout.
  */
 export class OutputFile {
   readonly #target: Target
@@ -31,9 +32,10 @@ export class OutputFile {
   static async open(path: string): Promise<OutputFile> {
     if (path === '-') return new OutputFile(new StandardOutput())
     try {
-      return new OutputFile(new PartialFile(path, await open(`${path}.partial`, 'w')))
+      const target = await targetOf(path)
+      return new OutputFile(new PackedFile(path, target, await open(target.writeTo, 'w')))
     } catch (error) {
-      throw unwritable(`${path}.partial`, error)
+      throw unwritable(path, error)
     }
   }
 
@@ -77,15 +79,32 @@ export class OutputFile {
   }
 }
 
-class PartialFile implements Target {
+/** Where the bytes go, and where the file is to be in the end; null where it is there already. */
+interface Place {
+  writeTo: string
+  moveTo: string | null
+}
+
+async function targetOf(path: string): Promise<Place> {
+  const real = await realpath(path).catch(() => path)
+  const isSpecial = await stat(real).then(
+    found => !found.isFile(),
+    () => false,
+  )
+  return isSpecial ? { writeTo: real, moveTo: null } : { writeTo: `${real}.partial`, moveTo: real }
+}
+
+class PackedFile implements Target {
   readonly path: string
   readonly live = false
+  readonly #place: Place
   readonly #file: FileHandle
   readonly #gzip: Gzip | null
   #packed: Buffer[] = []
 
-  constructor(path: string, file: FileHandle) {
+  constructor(path: string, place: Place, file: FileHandle) {
     this.path = path
+    this.#place = place
     this.#file = file
     this.#gzip = path.endsWith('.gz') ? createGzip() : null
     this.#gzip?.on('data', (chunk: Buffer) => this.#packed.push(chunk))
@@ -104,16 +123,18 @@ class PartialFile implements Target {
       await new Promise((resolve, reject) => gzip.once('end', resolve).once('error', reject).end())
       await this.#writePacked()
     }
-    await this.#file.sync()
+    const { writeTo, moveTo } = this.#place
+    if (moveTo !== null) await this.#file.sync()
     await this.#file.close()
-    await rename(`${this.path}.partial`, this.path)
-    await syncFolder(dirname(this.path))
+    if (moveTo === null) return
+    await rename(writeTo, moveTo)
+    await syncFolder(dirname(moveTo))
   }
 
   async abort(): Promise<void> {
     this.#gzip?.destroy()
     await this.#file.close().catch(() => {})
-    await rm(`${this.path}.partial`, { force: true }).catch(() => {})
+    if (this.#place.moveTo !== null) await rm(this.#place.writeTo, { force: true }).catch(() => {})
   }
 
   async #writePacked(): Promise<void> {

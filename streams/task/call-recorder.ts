@@ -14,8 +14,8 @@ export interface CallPorts {
   binding: StageBinding
   clock: Clock
   log: Logger
-  /** False once no new call may begin. */
-  mayCall: () => boolean
+  /** Aborted where no new call may begin: nobody waits for one any more. */
+  draining: AbortSignal
 }
 
 /** Makes the calls of one record and keeps what its provenance tells of them, over all tries. */
@@ -48,8 +48,8 @@ export class CallRecorder implements RecordedModel {
     request: Pick<ModelRequest, 'messages' | 'replySchema'>,
     correction?: Correction,
   ): Promise<ModelReply> {
-    const { clock, log, mayCall, binding } = this.#ports
-    if (!mayCall()) throw new CallRefused()
+    const { clock, log, draining, binding } = this.#ports
+    if (draining.aborted) throw new CallRefused()
     if (correction) this.#reject(correction)
     const attempt: Attempt = {
       code: null,

@@ -6,6 +6,7 @@ import { partitionOf } from '../topology.ts'
 import type { Claim, Transport } from '../transports/transport.ts'
 import type { Position } from './position.ts'
 import type { Outcome } from './record-worker.ts'
+import type { RetryRequest } from './retry-requests.ts'
 import { Slots } from './slots.ts'
 import { count, emptyCounters, finished } from './task-record.ts'
 
@@ -18,8 +19,8 @@ const lingerMs = 10
 export interface Completed extends Outcome {
   position: Position
   offset: number
-  /** For a dead letter put back to work: the code that it had; its input is not taken anew. Null for a first outcome. */
-  retried: string | null
+  /** For a dead letter put back to work, whose input is not taken anew. Null for a first outcome. */
+  request: RetryRequest | null
 }
 
 export interface CommitterPorts {
@@ -37,8 +38,8 @@ export interface CommitterPorts {
   /** Write outputs in the order of their inputs. */
   ordered: boolean
   partitions: number
-  /** A commit succeeded. */
-  onCommit: () => void
+  /** A commit of these succeeded. */
+  onCommit: (chunk: readonly Completed[]) => void
   onError: (error: unknown) => void
 }
 
@@ -53,6 +54,7 @@ export class Committer {
   #counters: Counters
   #taken: number
   #completed: Completed[] = []
+  #completedBytes = 0
   /** Taken offsets whose outputs are not written yet, in order; empty unless order is asked for. */
   readonly #order: number[] = []
   #flushed: Promise<void> = Promise.resolve()
@@ -78,6 +80,11 @@ export class Committer {
     return this.#completed.length === 0 && this.#flushes === 0
   }
 
+  /** Whether to commit before more is worked: what a stage with state has completed goes into one commit. */
+  get isFull(): boolean {
+    return this.#completedBytes > this.#ports.transport.limits.maxCommitBytes / 2
+  }
+
   /** Counts an input as taken. */
   take(offset: number): void {
     this.#taken++
@@ -86,6 +93,7 @@ export class Committer {
 
   add(completed: Completed): void {
     this.#completed.push(completed)
+    this.#completedBytes += bytesOf(completed)
     void this.#flushSoon()
   }
 
@@ -128,7 +136,7 @@ export class Committer {
         if (chunk.length === 0) return
         await this.#commit(chunk)
         this.#ports.index?.confirm()
-        this.#ports.onCommit()
+        this.#ports.onCommit(chunk)
       } catch (error) {
         this.#failed = true
         this.#ports.index?.rollback()
@@ -157,14 +165,15 @@ export class Committer {
     const chunk = ready.slice(0, taken)
     const gone = new Set(chunk)
     this.#completed = this.#completed.filter(completed => !gone.has(completed))
+    this.#completedBytes -= chunk.reduce((sum, completed) => sum + bytesOf(completed), 0)
     return chunk
   }
 
   /** Retries, and those others that no open record stands before. */
   #inOrder(): Completed[] {
-    const ready = this.#completed.filter(({ retried }) => retried !== null)
+    const ready = this.#completed.filter(({ request }) => request !== null)
     const byOffset = new Map<number, Completed>()
-    for (const completed of this.#completed) if (completed.retried === null) byOffset.set(completed.offset, completed)
+    for (const completed of this.#completed) if (completed.request === null) byOffset.set(completed.offset, completed)
     for (const offset of this.#order) {
       const completed = byOffset.get(offset)
       if (!completed) break
@@ -176,7 +185,7 @@ export class Committer {
   async #commit(chunk: readonly Completed[]): Promise<void> {
     const { claim, serde, clock, variant, configuration, positions, partitions } = this.#ports
     const counters = structuredClone(this.#counters)
-    for (const { result, retried } of chunk) count(counters, result, retried)
+    for (const { result, request } of chunk) count(counters, result, request?.code ?? null)
     counters.in = this.#taken
     counters.inFlight = this.#taken - finished(counters)
     const undo = positions.map(position =>
@@ -210,4 +219,8 @@ export class Committer {
     const done = new Set(chunk.map(({ offset }) => offset))
     while (this.#order.length > 0 && done.has(this.#order[0] ?? -1)) this.#order.shift()
   }
+}
+
+function bytesOf({ messages }: Outcome): number {
+  return messages.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0)
 }

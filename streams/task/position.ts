@@ -70,7 +70,7 @@ export class Position {
     }
   }
 
-  /** Forgets what lies below `next`. Only after a commit that succeeded. */
+  /** Forgets what lies below `next`. */
   trim(): void {
     let open = this.#entries.findIndex(entry => !entry.committed)
     if (open < 0) open = this.#entries.length

@@ -14,6 +14,9 @@ import type { Message, OutgoingMessage } from '../transports/transport.ts'
 import { CallRecorder, CallRefused } from './call-recorder.ts'
 import type { StageBinding } from './stage-binding.ts'
 
+/** What is left of the evidence where the whole does not fit into a message. */
+const smallEvidenceCharacters = 16_384
+
 /** What became of one input. */
 export type Result =
   | { kind: 'done'; out: number }
@@ -46,8 +49,8 @@ export interface RecordWorkerPorts {
   /** Partitions of the topics written to. */
   partitions: number
   maxMessageBytes: number
-  /** False once no new model call may begin. */
-  mayCall: () => boolean
+  /** Aborted where no new call may begin: nobody waits for one any more. */
+  draining: AbortSignal
 }
 
 /** Works one record of a stage: decodes it, applies the operator with retries, encodes what comes out. */
@@ -91,12 +94,16 @@ class RecordLimit {
   readonly #aborted: Promise<never>
   readonly #outer: AbortSignal
   readonly #timeoutMs: number
+  readonly #clock: Clock
+  readonly #deadline: number
   #timedOut = false
   readonly #forward: () => void
 
   constructor({ retry, clock }: RecordWorkerPorts, outer: AbortSignal) {
     this.#outer = outer
     this.#timeoutMs = retry.recordTimeoutMs
+    this.#clock = clock
+    this.#deadline = clock.now() + retry.recordTimeoutMs
     this.#forward = () => this.#controller.abort(outer.reason)
     if (outer.aborted) this.#forward()
     outer.addEventListener('abort', this.#forward, { once: true })
@@ -113,6 +120,10 @@ class RecordLimit {
 
   get signal(): AbortSignal {
     return this.#controller.signal
+  }
+
+  get leftMs(): number {
+    return this.#deadline - this.#clock.now()
   }
 
   /** An operator that does not heed the signal must not hold its slot for ever. */
@@ -159,7 +170,7 @@ class Work {
 
   /** Tries the operator until it answers, fails for good, or has been tried often enough. */
   async apply(record: Records[Noun]): Promise<Draft<Noun>[] | Drop> {
-    const { retry, clock, mayCall } = this.#ports
+    const { retry, clock, draining } = this.#ports
     const context = this.#context(record.id)
     for (;;) {
       this.#attempts++
@@ -169,8 +180,11 @@ class Work {
         const again = error instanceof SituError && error.retryable && this.#attempts < retry.maxAttempts
         if (!again || this.#limit.signal.aborted) throw error
         const backoff = Math.min(retry.maxBackoffMs, retry.backoffMs * 2 ** (this.#attempts - 1))
-        await clock.sleep(error.retryAfterMs ?? backoff * jitter(record.id, this.#attempts), this.#limit.signal)
-        if (!mayCall()) throw new CallRefused()
+        const waitMs = error.retryAfterMs ?? backoff * jitter(record.id, this.#attempts)
+        // The wait would only make a timeout of it.
+        if (waitMs >= this.#limit.leftMs) throw error
+        await clock.sleep(waitMs, AbortSignal.any([this.#limit.signal, draining]))
+        if (draining.aborted) throw new CallRefused()
       }
     }
   }
@@ -233,8 +247,25 @@ class Work {
     }
     return {
       result: { kind: 'failed', code: error.code, message: error.message },
-      messages: [this.#message('failed', 'failed', record)],
+      messages: [this.#deadLetter(record)],
     }
+  }
+
+  /** Where the transport takes no message of that size, the input is left to its place and the evidence is cut. */
+  #deadLetter(record: Records['failed']): OutgoingMessage {
+    try {
+      return this.#message('failed', 'failed', record)
+    } catch (error) {
+      if (!(error instanceof SituError) || error.code !== 'RECORD_TOO_LARGE') throw error
+    }
+    const { evidence, provenance } = record
+    const attempts = provenance?.attempts.map(attempt => ({ ...attempt, rejectedReply: null })) ?? []
+    return this.#message('failed', 'failed', {
+      ...record,
+      value: null,
+      evidence: { ...evidence, text: evidence.text.slice(0, smallEvidenceCharacters), cut: true },
+      provenance: provenance && { ...provenance, attempts },
+    })
   }
 
   #message<N extends Noun>(topic: string, noun: N, record: Records[N]): OutgoingMessage {

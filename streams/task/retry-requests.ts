@@ -28,7 +28,7 @@ export class RetryRequests {
     this.#serde = serde
   }
 
-  /** What the message asks for; null where it is not for this stage, under work, or its dead letter is gone. */
+  /** What the message asks for; null where it is not for this stage, under work, or dead letter or input are gone. */
   async read(message: Message): Promise<RetryRequest | null> {
     const retry = await this.#decode(message)
     const isOurs = retry?.operator === this.#stage.name && retry.variant === this.#stage.variant
@@ -42,13 +42,17 @@ export class RetryRequests {
     const { code } = await this.#serde.decode('failed', letter.value)
     const { topic, partition, offset } = retry.place
     const value = retry.value ?? (await this.#valueAt(retry.place))
+    if (!value) {
+      this.#open.delete(retry.id)
+      return null
+    }
     const tombstone = { topic: 'failed', partition: letter.partition, key: retry.id, value: null }
     return { deadLetter: retry.id, code, input: { ...message, topic, partition, offset, value }, tombstone }
   }
 
-  /** The dead letter has its new outcome. */
-  end({ deadLetter }: RetryRequest): void {
-    this.#open.delete(deadLetter)
+  /** The new outcome is committed, or there will be none. Not before: till then the dead letter stands in the log. */
+  end(request: RetryRequest | null): void {
+    if (request) this.#open.delete(request.deadLetter)
   }
 
   /** What is no request in this topic asks for nothing. */
@@ -64,9 +68,8 @@ export class RetryRequests {
   async #valueAt({ topic, partition, offset }: Place): Promise<Uint8Array | null> {
     for await (const { messages } of this.#transport.read(topic, partition, offset, { maxMessages: 1 })) {
       const [message] = messages
-      if (message?.offset === offset) return message.value
-      break
+      return message?.offset === offset ? message.value : null
     }
-    throw new SituError('POSITION_LOST', `${this.#stage.name}: the input at ${topic}/${partition}/${offset} is gone`)
+    return null
   }
 }

@@ -20,7 +20,7 @@ const readMessages = 100
 /** Unknown errors in a row that end the stage. */
 const bugsInARow = 10
 
-export interface TaskLoopPorts extends Omit<RecordWorkerPorts, 'index' | 'mayCall' | 'maxMessageBytes'> {
+export interface TaskLoopPorts extends Omit<RecordWorkerPorts, 'index' | 'draining' | 'maxMessageBytes'> {
   transport: Transport
   claim: Claim
   concurrency: number
@@ -53,7 +53,6 @@ export class TaskLoop {
   /** Records with an unknown error that no record has worked since. */
   #suspects: Completed[] = []
   #limited = false
-  #draining = false
   #running: Promise<void> = Promise.resolve()
   #error: unknown = null
   #before: Counters = emptyCounters()
@@ -143,9 +142,13 @@ export class TaskLoop {
 
   /** Works until `drain`, or until an error that ends the task (see `error`). */
   start(): void {
-    const { claim } = this.#ports
-    const lost = () => this.#fail(new SituError('TASK_LOST', `${this.id}: another worker has taken it over`))
+    const { claim, log } = this.#ports
+    const lost = () => {
+      log.warn({ task: this.id, open: this.#open.size }, 'task lost')
+      this.#fail(new SituError('TASK_LOST', `${this.id}: another worker has taken it over`))
+    }
     claim.lost.addEventListener('abort', lost, { once: true })
+    if (claim.lost.aborted) lost()
     this.#running = this.#run()
   }
 
@@ -162,7 +165,6 @@ export class TaskLoop {
   /** Takes no further record, finishes what is open within the time, commits it and gives the task back. */
   async drain(deadlineMs: number): Promise<void> {
     const { clock, claim } = this.#ports
-    this.#draining = true
     this.#reading.abort()
     this.#notify()
     const deadline = clock.now() + deadlineMs
@@ -201,18 +203,25 @@ export class TaskLoop {
       positions,
       counters: stored?.counters ?? null,
       index,
-      onCommit: () => this.#committed(),
+      onCommit: chunk => this.#committed(chunk),
       onError: error => this.#fail(error),
     })
     this.#before = committer.counters
     const { maxMessageBytes } = transport.limits
-    const worker = new RecordWorker({ ...this.#ports, index, maxMessageBytes, mayCall: () => !this.#draining })
+    const worker = new RecordWorker({
+      ...this.#ports,
+      index,
+      maxMessageBytes,
+      draining: this.#reading.signal,
+    })
     return { positions, index, committer, worker }
   }
 
   async #checkPositions(positions: readonly Position[], isStored: boolean): Promise<void> {
     const { transport, binding, claim } = this.#ports
     for (const { topic, next } of positions) {
+      // Requests that are gone can be made again: their dead letters stand.
+      if (topic === 'retry') continue
       const { start, end } = await transport.bounds(topic, claim.task.partition)
       if (isStored && (next > end || next < start)) {
         const rule = `${topic} holds offsets ${start} to ${end - 1}`
@@ -282,6 +291,7 @@ export class TaskLoop {
     const request = isNew && isRetry ? await this.#retries.read(message) : null
     if (!isNew || (isRetry && !request)) {
       position.finish([message.offset])
+      position.trim()
       this.#slots.release()
       return true
     }
@@ -298,17 +308,19 @@ export class TaskLoop {
 
   async #work(position: Position, message: Message, request: RetryRequest | null): Promise<void> {
     if (!this.#restored) return
-    const { turn } = this.#restored.committer
+    const { committer } = this.#restored
+    const { turn } = committer
+    if (turn && committer.isFull) await committer.flush()
     await turn?.acquire()
     try {
       const outcome = await this.#apply(this.#restored, request?.input ?? message)
       if (request && outcome.result.kind !== 'failed') outcome.messages.push(request.tombstone)
-      this.#complete({ ...outcome, position, offset: message.offset, retried: request?.code ?? null })
+      this.#complete({ ...outcome, position, offset: message.offset, request })
     } catch (error) {
+      this.#retries.end(request)
       if (!(error instanceof CallRefused) && !this.#working.signal.aborted) this.#fail(error)
     } finally {
       turn?.release()
-      if (request) this.#retries.end(request)
     }
   }
 
@@ -340,7 +352,8 @@ export class TaskLoop {
     }
   }
 
-  #committed(): void {
+  #committed(chunk: readonly Completed[]): void {
+    for (const { request } of chunk) this.#retries.end(request)
     const now = this.#ports.clock.now()
     this.#commits++
     this.#lastCommit = now

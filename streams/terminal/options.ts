@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { closestName } from './closest-name.ts'
+import { closestName, nearestName } from './closest-name.ts'
 
 /** Options by name, each a zod schema with a description; `.meta({ unit })` names the unit. */
 export type OptionTable = Readonly<Record<string, z.ZodType>>
@@ -24,6 +24,7 @@ interface JsonSchema {
   anyOf?: JsonSchema[]
   default?: unknown
   minimum?: number
+  exclusiveMinimum?: number
   maximum?: number
   description?: string
   unit?: string
@@ -55,11 +56,15 @@ function factsOf(json: JsonSchema, item: JsonSchema): string {
   const bounded = (value: number | undefined) => value !== undefined && Math.abs(value) < Number.MAX_SAFE_INTEGER
   if (bounded(item.minimum) && bounded(item.maximum)) facts.push(`${item.minimum} to ${item.maximum}`)
   else if (bounded(item.minimum)) facts.push(`at least ${item.minimum}`)
+  else if (bounded(item.exclusiveMinimum)) facts.push(`more than ${item.exclusiveMinimum}`)
   if (json.unit) facts.push(json.unit)
   const isEmpty = json.default === undefined || (Array.isArray(json.default) && json.default.length === 0)
   if (!isEmpty && json.default !== false) facts.push(`default ${String(json.default)}`)
   return facts.join('; ')
 }
+
+/** Longer lists of choices are for the help page. */
+const maxFactsCharacters = 200
 
 /** Where a value came from, as an error names it. */
 interface Given {
@@ -120,9 +125,20 @@ function describeIssue(issue: z.core.$ZodIssue, given: Given | undefined, info: 
   const path = issue.path.length > 0 ? `.${issue.path.join('.')}` : ''
   const where = `${given?.from ?? info.flag}${path}`
   if (issue.code === 'unrecognized_keys') return `${where}: unknown key ${issue.keys.join(', ')}`
-  const shown = withoutCredentials(JSON.stringify(given?.value) ?? 'missing').slice(0, 120)
-  const facts = info.facts ? ` (${info.facts})` : ''
-  return `${where}: ${issue.message.replace(/^Invalid input: /, '')}, got ${shown}${facts}`
+  if (given === undefined) return `${where} is missing`
+  const shown = withoutCredentials(JSON.stringify(given.value) ?? 'nothing').slice(0, 120)
+  const facts = info.facts && info.facts.length <= maxFactsCharacters ? ` (${info.facts})` : ''
+  return `${where}: ${describeRule(issue, given.value)}, got ${shown}${facts}`
+}
+
+function describeRule(issue: z.core.$ZodIssue, value: unknown): string {
+  if (issue.code === 'too_big') return 'too large'
+  if (issue.code === 'too_small') return issue.origin === 'string' ? 'empty' : 'too small'
+  if (issue.code === 'invalid_value') {
+    const nearest = typeof value === 'string' ? nearestName(value, issue.values.map(String)) : null
+    return nearest === null ? 'unknown value' : `unknown value (did you mean ${nearest}?)`
+  }
+  return issue.message.replace(/^Invalid input: /, '')
 }
 
 /** A text without what stands before the @ of an address. */

@@ -42,15 +42,36 @@ function bytesAsBase64(_key: string, value: unknown): unknown {
   return value
 }
 
-/** Columns of equal width; numbers to the right. */
+/** Breaks lines between words so that they have at most so many characters, each with the indent. */
+export function wrap(text: string, columns: number, indent = ''): string {
+  const lines: string[] = []
+  for (const paragraph of text.split('\n')) {
+    let line = indent
+    for (const word of paragraph.split(' ')) {
+      if (line.length > indent.length && line.length + 1 + word.length > columns) {
+        lines.push(line)
+        line = indent
+      }
+      line += line.length > indent.length ? ` ${word}` : word
+    }
+    lines.push(line.trimEnd())
+  }
+  return lines.join('\n')
+}
+
+/** Columns of equal width; those with numbers to the right, their heads too. */
 export function table(rows: readonly (readonly (string | number)[])[]): string {
   const widths: number[] = []
+  const withNumbers = new Set<number>()
   for (const row of rows) {
     row.forEach((cell, column) => {
       widths[column] = Math.max(widths[column] ?? 0, String(cell).length)
+      if (typeof cell === 'number') withNumbers.add(column)
     })
   }
-  const pad = (cell: string | number, column: number) =>
-    typeof cell === 'number' ? String(cell).padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)
+  const pad = (cell: string | number, column: number) => {
+    const width = widths[column] ?? 0
+    return withNumbers.has(column) ? String(cell).padStart(width) : String(cell).padEnd(width)
+  }
   return rows.map(row => row.map(pad).join('  ').trimEnd()).join('\n')
 }

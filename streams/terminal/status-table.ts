@@ -36,8 +36,8 @@ function reasons(counts: Readonly<Record<string, number>>): string {
 }
 
 /** What `situ topics` prints. */
-export function renderStatus({ topics, operators, conservation, differences }: Status): string {
+export function renderStatus({ topics, operators, conservation, differences, notes }: Status): string {
   const rows = Object.entries(topics).map(([name, { records, bytes, newest }]) => [name, records, bytes, newest ?? '-'])
-  const conserved = conservation === 'ok' ? 'conservation ok' : `conservation broken\n${differences.join('\n')}`
+  const conserved = [`conservation ${conservation}`, ...differences, ...notes].join('\n')
   return [table([['topic', 'records', 'bytes', 'newest'], ...rows]), renderStages(operators), conserved].join('\n\n')
 }

@@ -17,8 +17,8 @@ interface Measured {
 }
 
 export async function run(options: ScriptOptions): Promise<void> {
-  const small = Number(options.values.small ?? (options.short ? 300 : 3_000))
-  const large = Number(options.values.large ?? (options.short ? 1_000 : 30_000))
+  const small = Number(options.values.small ?? (options.short ? 100 : 3_000))
+  const large = Number(options.values.large ?? (options.short ? 400 : 30_000))
   const folder = temporaryFolder()
   try {
     const pool = sentencesOf(readDocuments(3_000))
@@ -35,8 +35,14 @@ export async function run(options: ScriptOptions): Promise<void> {
       { name: 'bytes on disk per byte of text, many', value: many.diskPerTextByte, goal: { most: 2 } },
       { name: 'share kept by dedupe, many', value: many.kept, goal: { least: 0.9 } },
       { name: 'CPU a document, many / few', value: many.cpuPerThousand / few.cpuPerThousand, goal: { most: 1.5 } },
-      { name: 'peak memory growth a record', value: indexBytes, unit: 'bytes', goal: { most: 12_288 } },
-      ...(await measureCommands(many.data, Math.floor(many.documents / 2))),
+      // Over few records it is the heap that grows, not the index.
+      {
+        name: 'peak memory growth a record',
+        value: indexBytes,
+        unit: 'bytes',
+        ...(!options.short && { goal: { most: 12_288 } }),
+      },
+      ...(await measureCommands(many.data, Math.floor(many.documents / 2), options.short ? 2 : 5)),
     ]
     report('chain', figures, options)
   } finally {
@@ -83,9 +89,9 @@ function describe(name: string, { documents, seconds, cpuPerThousand, peakMegaby
 }
 
 /** Commands on the large log: their time must not grow with it. */
-async function measureCommands(data: string, offset: number): Promise<Figure[]> {
+async function measureCommands(data: string, offset: number, rounds: number): Promise<Figure[]> {
   const idle = await mustSitu(['tap', 'prompt', '--limit', '1', '--data', data])
-  const topics = await repeat(() => mustSitu(['topics', '--data', data]))
+  const topics = await repeat(rounds, () => mustSitu(['topics', '--data', data]))
   const { stdout } = await mustSitu([
     'tap',
     'deduped',
@@ -99,7 +105,7 @@ async function measureCommands(data: string, offset: number): Promise<Figure[]> 
     data,
   ])
   const { value } = JSON.parse(stdout) as { value: { id: string } }
-  const trace = await repeat(() => mustSitu(['trace', value.id, '--data', data]))
+  const trace = await repeat(rounds, () => mustSitu(['trace', value.id, '--data', data]))
   const restart = await mustSitu(['run', '--data', data, '--model', 'stand-in'])
   return [
     { name: 'seconds of situ topics', value: topics, unit: 's', goal: { most: 2 } },
@@ -108,8 +114,8 @@ async function measureCommands(data: string, offset: number): Promise<Figure[]> 
   ]
 }
 
-async function repeat(measureOne: () => Promise<Finished>): Promise<number> {
+async function repeat(rounds: number, measureOne: () => Promise<Finished>): Promise<number> {
   const seconds: number[] = []
-  for (let round = 0; round < 5; round++) seconds.push((await measureOne()).seconds)
+  for (let round = 0; round < rounds; round++) seconds.push((await measureOne()).seconds)
   return median(seconds)
 }

@@ -1,12 +1,97 @@
-/** The first near-duplicate engine: records per CPU second, memory a record, recall and precision on planted pairs. */
-import { existsSync, readFileSync } from 'node:fs'
-import { gunzipSync } from 'node:zlib'
+/** The near-duplicate engine: texts per CPU second, memory and restore of a record, recall and precision on planted pairs. */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { ExactIndex } from '../../operators/dedup/exact-index.ts'
 import { MinhashIndex } from '../../operators/dedup/minhash-index.ts'
 import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
 import { changed, jaccard, randomFrom, words } from '../operators/dedup/planted-texts.ts'
+import { hasSharedData, readDocuments } from '../support/documents.ts'
+import { type Figure, report, type ScriptOptions } from '../support/figures.ts'
 
-const corpus = '../shared/data/corpus/documents.jsonl.gz'
+const threshold = 0.75
+
+export async function run(options: ScriptOptions): Promise<void> {
+  const share = options.short ? 0.2 : 1
+  const random = randomFrom(1)
+  const instructions = Array.from({ length: 3_000 * share }, () => words(random, 119).join(' '))
+  const documents = hasSharedData ? readDocuments(3_000 * share).map(({ text }) => text) : []
+  if (!hasSharedData) console.log('the shared corpus is not there: no figures for documents')
+  report(
+    'dedup',
+    [
+      ...measureInserts('instructions of 119 words', instructions),
+      ...(documents.length > 0 ? measureInserts('documents of the corpus', documents) : []),
+      ...measurePlanted(2_000 * share),
+      ...measureGrowth(500_000 * share),
+    ],
+    options,
+  )
+}
+
+function measureInserts(what: string, texts: readonly string[]): Figure[] {
+  const engines: [string, StatefulIndex][] = [
+    ['exact', new ExactIndex()],
+    ['minhash', new MinhashIndex({ threshold })],
+  ]
+  return engines.flatMap(([name, index]) => {
+    let dropped = 0
+    const seconds = cpuSeconds(() => {
+      for (const [at, text] of texts.entries()) if (index.insert(`${at}`, text)) dropped++
+    })
+    return [
+      { name: `${name}, ${what}`, value: texts.length / seconds, unit: 'texts per CPU second' },
+      { name: `${name}, ${what}: dropped`, value: dropped },
+    ]
+  })
+}
+
+function measurePlanted(pairs: number): Figure[] {
+  const random = randomFrom(3)
+  const index = new MinhashIndex({ threshold })
+  const counts = { similar: 0, reported: 0, right: 0 }
+  for (let pair = 0; pair < pairs; pair++) {
+    const original = words(random, 60 + Math.floor(random() * 120))
+    const copy = changed(random, original, random() * 0.15)
+    const isSimilar = jaccard(original, copy) >= threshold
+    index.insert(`${pair}`, original.join(' '))
+    const isReported = index.insert(`${pair} copy`, copy.join(' ')) !== null
+    if (isSimilar) counts.similar++
+    if (isReported) counts.reported++
+    if (isSimilar && isReported) counts.right++
+  }
+  return [
+    { name: `recall of ${pairs} planted pairs at ${threshold}`, value: counts.right / counts.similar },
+    { name: `precision of ${pairs} planted pairs at ${threshold}`, value: counts.right / counts.reported },
+  ]
+}
+
+/** Entries without texts: what the index itself costs, and whether that grows. */
+function measureGrowth(records: number): Figure[] {
+  const random = randomFrom(2)
+  const index = new MinhashIndex({ threshold })
+  const probe = new MinhashIndex({ threshold })
+  probe.insert('probe', words(random, 20).join(' '))
+  const engine = probe.pending()[0]?.engine ?? ''
+  const bytes = (count: number) => Buffer.from(Uint8Array.from({ length: count }, () => random() * 256))
+  const before = usedBytes()
+  const step = records / 5
+  const microseconds: number[] = []
+  for (let start = 0; start < records; start += step) {
+    const entries = Array.from({ length: step }, (_, at) => {
+      return { id: `${start + at}`.padStart(32, '0'), engine, exact: bytes(16), slots: bytes(128) }
+    })
+    const seconds = cpuSeconds(() => {
+      for (const entry of entries) index.restore(entry)
+    })
+    microseconds.push((seconds / step) * 1e6)
+  }
+  const used = usedBytes() - before
+  return [
+    { name: 'restore of a record, first fifth', value: microseconds[0] ?? Number.NaN, unit: 'CPU us' },
+    { name: 'restore of a record, last fifth', value: microseconds.at(-1) ?? Number.NaN, unit: 'CPU us' },
+    { name: `memory of a record, of ${records}`, value: used / records, unit: 'bytes', goal: { most: 12_288 } },
+  ]
+}
 
 function cpuSeconds(work: () => void): number {
   const before = process.cpuUsage()
@@ -15,70 +100,10 @@ function cpuSeconds(work: () => void): number {
   return (user + system) / 1e6
 }
 
-function fill(name: string, index: StatefulIndex, texts: readonly string[]): void {
-  let dropped = 0
-  const seconds = cpuSeconds(() => {
-    for (const [at, text] of texts.entries()) if (index.insert(`${at}`, text)) dropped += 1
-  })
-  console.log(
-    `${name}: ${Math.round(texts.length / seconds)} texts per CPU second, ${dropped} of ${texts.length} dropped`,
-  )
+/** What is alive, after a collection. */
+function usedBytes(): number {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
 }
-
-/** Entries without texts: what the index itself costs, and whether that grows. */
-function growth(records: number, step: number): void {
-  const random = randomFrom(2)
-  const index = new MinhashIndex({ threshold: 0.75 })
-  const probe = new MinhashIndex({ threshold: 0.75 })
-  probe.insert('probe', words(random, 20).join(' '))
-  const engine = probe.pending()[0]?.engine ?? ''
-  const bytes = (count: number) => Buffer.from(Uint8Array.from({ length: count }, () => random() * 256))
-  globalThis.gc?.()
-  const before = process.memoryUsage()
-  for (let start = 0; start < records; start += step) {
-    const entries = Array.from({ length: step }, (_, at) => {
-      return { id: `${start + at}`.padStart(32, '0'), engine, exact: bytes(16), slots: bytes(128) }
-    })
-    const seconds = cpuSeconds(() => {
-      for (const entry of entries) index.restore(entry)
-    })
-    console.log(`restore up to ${start + step}: ${((seconds / step) * 1e6).toFixed(1)} CPU us a record`)
-  }
-  globalThis.gc?.()
-  const after = process.memoryUsage()
-  const used = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers
-  console.log(`memory ${Math.round(used / records)} bytes a record (exact only with node --expose-gc)`)
-}
-
-function planted(pairs: number): void {
-  const random = randomFrom(3)
-  const index = new MinhashIndex({ threshold: 0.75 })
-  const counts = { similar: 0, found: 0, reported: 0, right: 0 }
-  for (let pair = 0; pair < pairs; pair += 1) {
-    const original = words(random, 60 + Math.floor(random() * 120))
-    const copy = changed(random, original, random() * 0.15)
-    const similar = jaccard(original, copy) >= 0.75
-    index.insert(`${pair}`, original.join(' '))
-    const twin = index.insert(`${pair} copy`, copy.join(' '))
-    if (similar) counts.similar += 1
-    if (twin) counts.reported += 1
-    if (similar && twin) counts.right += 1
-  }
-  const recall = (counts.right / counts.similar).toFixed(3)
-  console.log(
-    `planted pairs ${pairs}: recall ${recall}, precision ${(counts.right / counts.reported).toFixed(3)} at 0.75`,
-  )
-}
-
-const random = randomFrom(1)
-const instructions = Array.from({ length: 3_000 }, () => words(random, 119).join(' '))
-fill('exact, instructions of 119 words', new ExactIndex(), instructions)
-fill('minhash, instructions of 119 words', new MinhashIndex({ threshold: 0.75 }), instructions)
-if (existsSync(corpus)) {
-  const lines = gunzipSync(readFileSync(corpus)).toString().trim().split('\n')
-  const documents = lines.map(line => (JSON.parse(line) as { text: string }).text)
-  fill('exact, the shared corpus', new ExactIndex(), documents)
-  fill('minhash, the shared corpus', new MinhashIndex({ threshold: 0.75 }), documents)
-}
-planted(2_000)
-growth(500_000, 100_000)

@@ -54,7 +54,10 @@ async function crash(options: ScriptOptions, folder: string, ground: Ground, wor
   const last = 2 * documents - 2 * workers * concurrency
 
   const moments = Array.from({ length: kills }, () => last * (0.01 + 0.98 * random())).sort((a, b) => a - b)
-  const gang = Array.from({ length: workers }, () => new Worker(ground, ['--follow', '--concurrency', String(concurrency)], latencyMs))
+  const gang = Array.from(
+    { length: workers },
+    () => new Worker(ground, ['--follow', '--concurrency', String(concurrency)], latencyMs),
+  )
   const ended: Worker[] = []
   let uncommitted = 0
   let killsInFlight = 0

@@ -5,35 +5,10 @@ import type { Correction, RecordedModel } from '../../operators/operator.ts'
 import { ask, correct, readReply } from '../../operators/reply.ts'
 import { SituError } from '../../schemas/errors.ts'
 import { Random } from '../../streams/models/stand-in/random.ts'
-import { type ReplyCase, replyCases } from '../fixtures/replies/index.ts'
+import { replyCases } from '../fixtures/replies/index.ts'
+import { countTaken, outcomeOf, outcomeOfRegularExpression, replySchema as schema } from '../support/replies.ts'
 
-const schema = z.object({
-  thought: z.string().trim().min(1).describe('What makes it hard.'),
-  instruction: z.string().trim().min(1).max(20_000).describe('The instruction itself.'),
-})
 const good = { thought: 'Compare both.', instruction: 'Work out what I pay over ten years.' }
-const outcomes: Record<string, string> = {
-  MODEL_REPLY_INVALID: 'invalid',
-  MODEL_REPLY_CUT: 'cut',
-  MODEL_CONTENT_FILTERED: 'filtered',
-}
-
-function outcomeOf({ text, finishReason }: ReplyCase): ReplyCase['wanted'] | string {
-  try {
-    return readReply(text, finishReason ?? 'stop', schema)
-  } catch (error) {
-    return error instanceof SituError ? (outcomes[error.code] ?? error.code) : String(error)
-  }
-}
-
-/** The parser to beat: one regular expression in which the dot matches no line end. */
-function outcomeOfRegularExpression({ text }: ReplyCase): unknown {
-  try {
-    return JSON.parse(/```json(.*)```/.exec(text)?.[1] ?? '')
-  } catch {
-    return null
-  }
-}
 
 function failureOf(call: () => unknown): SituError {
   try {
@@ -52,19 +27,13 @@ describe('readReply', () => {
   }
 
   it('takes more of the table than one regular expression, and nothing wrong', () => {
-    const usable = replyCases.filter(({ wanted }) => typeof wanted !== 'string')
-    const count = (read: (replyCase: ReplyCase) => unknown) => {
-      const isTaken = (one: ReplyCase) => JSON.stringify(read(one)) === JSON.stringify(one.wanted)
-      const wrong = replyCases.filter(one => read(one) !== null && typeof read(one) !== 'string' && !isTaken(one))
-      return { taken: usable.filter(isTaken).length, wrong: wrong.length }
-    }
-    const ours = count(outcomeOf)
-    const theirs = count(outcomeOfRegularExpression)
-    const line = (name: string, { taken, wrong }: typeof ours) =>
-      `${name}: ${taken} of ${usable.length} usable replies taken, ${wrong} wrong accepts (${replyCases.length} replies)`
+    const ours = countTaken(replyCases, outcomeOf)
+    const theirs = countTaken(replyCases, outcomeOfRegularExpression)
+    const line = (name: string, { taken, usable, wrong }: typeof ours) =>
+      `${name}: ${taken} of ${usable} usable replies taken, ${wrong} wrong accepts (${replyCases.length} replies)`
     console.info(`${line('readReply', ours)}\n${line('one regular expression', theirs)}`)
     expect(replyCases.length).toBeGreaterThanOrEqual(60)
-    expect(ours).toEqual({ taken: usable.length, wrong: 0 })
+    expect(ours).toEqual({ usable: ours.usable, taken: ours.usable, wrong: 0 })
     expect(theirs.taken).toBeLessThan(ours.taken)
   })
 

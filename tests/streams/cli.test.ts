@@ -182,9 +182,11 @@ describe('situ run', () => {
     const data = path('changed')
     await mustSitu(['ingest', path('lake.txt', longText('lake')), '--data', data])
     await mustSitu(['run', '--model', 'stand-in', '--data', data])
-    const { stdout: text, stderr: about } = await mustSitu(['prompt', 'show', 'instruct', '--data', data])
-    const before = /hash ([0-9a-f]{32})/.exec(about)?.[1] ?? ''
+    const { stdout: text } = await mustSitu(['prompt', 'show', 'instruct', '--data', data])
+    const before = /hash ([0-9a-f]{32})/.exec(text)?.[1] ?? ''
     const prompt = path('instruct.md', text.replace('You write the message', 'You write one message'))
+    const copy = path('copy.md', text)
+    await mustSitu(['run', '--model', 'stand-in', '--data', data, '--prompt', `instruct=${copy}`])
     const words = ['run', '--model', 'stand-in', '--data', data, '--prompt', `instruct=${prompt}`]
     const { code, stderr } = await situ(words)
     expect(code).toBe(2)
@@ -307,7 +309,7 @@ describe('situ ingest', () => {
     const words = ['ingest', bad, cut, binary, latin, '--data', data]
     const { code, stdout, stderr } = await situ(words)
     expect(code).toBe(0)
-    expect(stdout).toMatch(/4 failed|5 failed/)
+    expect(stdout).toContain('4 failed')
     expect(stderr).toContain('bad.jsonl line 2')
     const letters = await linesOf(['failed', '--json', '--data', data])
     expect(letters.map(({ code }) => code).sort()).toEqual([
@@ -316,7 +318,8 @@ describe('situ ingest', () => {
       'INPUT_NOT_TEXT',
       'INPUT_NOT_UTF8',
     ])
-    expect(await situ([...words, '--strict'])).toMatchObject({ code: expect.any(Number) })
+    // The faults stand already: for --strict they are faults all the same.
+    expect(await situ([...words, '--strict'])).toMatchObject({ code: 1 })
     expect(JSON.parse((await mustSitu(['topics', '--json', '--data', data])).stdout)).toMatchObject({
       conservation: 'ok',
     })
@@ -351,7 +354,7 @@ describe('situ ingest', () => {
       const right = articles.filter(line => {
         const { title, source } = (line as unknown as { value: { title: string; source: string } }).value
         const wanted = JSON.parse(readFileSync(source.replace('source.html.gz', 'expected-metadata.json'), 'utf8'))
-        return wanted.title === title
+        return typeof wanted.title === 'string' && wanted.title === title
       })
       expect(right.length).toBeGreaterThanOrEqual(60)
     },
@@ -366,13 +369,18 @@ describe('several processes', () => {
     await waitFor(async () => (await situ(['topics', '--data', data])).code === 0)
     const run = new Situ(['run', '--follow', '--model', 'stand-in', '--data', data])
     const tap = new Situ(['tap', 'deduped', '--follow', '--data', data])
-    for (const topic of ['wind', 'rain', 'snow']) {
+    const seconds: number[] = []
+    for (const topic of ['the start of all three', 'wind', 'rain', 'snow', 'hail', 'fog']) {
       const lines = tap.stdout.split('\n').length
+      const start = performance.now()
       ingest.child.stdin?.write(`${page(longText(topic))}\n`)
       await waitFor(() => tap.stdout.split('\n').length > lines)
+      seconds.push((performance.now() - start) / 1000)
     }
+    // One of five may meet a busy machine.
+    expect(seconds.slice(1).sort()[3]).toBeLessThan(1)
     ingest.child.stdin?.end()
-    expect(await ingest.done).toMatchObject({ code: 0, stdout: expect.stringContaining('3 new') })
+    expect(await ingest.done).toMatchObject({ code: 0, stdout: expect.stringContaining('6 new') })
     for (const process of [run, tap]) {
       process.child.kill('SIGINT')
       expect((await process.done).code).toBe(130)

@@ -189,6 +189,19 @@ describe('Run', () => {
     expect(await readRecords(pipeline, 'document')).toHaveLength(1)
   })
 
+  it('cuts a dead letter that is larger than a message may be, and leaves its input to its place', async () => {
+    const pipeline = await memoryPipeline(new MemoryLog(), fasterClock(50), 1, { maxMessageBytes: 40_000 })
+    await writeArticles(pipeline, ['x'.repeat(35_000)])
+    const stage = toyStage(() => {
+      const content = 'y'.repeat(30_000)
+      throw new SituError('MODEL_REPLY_INVALID', 'no', { evidence: { kind: 'reply', content } })
+    })
+    await toyRun(pipeline, stage).work()
+    const [letter] = await readRecords(pipeline, 'failed')
+    expect(letter).toMatchObject({ code: 'MODEL_REPLY_INVALID', value: null, evidence: { size: 30_000, cut: true } })
+    expect(letter?.place).toMatchObject({ topic: 'article', offset: 0 })
+  })
+
   it('makes a dead letter of a record that takes longer than its time, even where the operator heeds no signal', async () => {
     const pipeline = await memoryPipeline()
     await writeArticles(pipeline, ['hangs', 'works'])
@@ -458,8 +471,9 @@ describe('status', () => {
     const { operators } = await readStatus(pipeline, survey)
     expect(operators['dedupe-document']).toMatchObject({ in: 0, lag: 3 })
     expect(operators.situate).toMatchObject({ in: 0, lag: 0 })
-    expect(await verify(pipeline, survey, operators, new AbortController().signal)).toEqual([
-      'ingest: done 0 counted, 3 records without a parent',
-    ])
+    expect(await verify(pipeline, survey, operators, new AbortController().signal)).toEqual({
+      differences: ['ingest: done 0 counted, 3 records without a parent'],
+      notes: [],
+    })
   })
 })

@@ -31,8 +31,9 @@ export async function memoryPipeline(
   log = new MemoryLog(),
   clock: Clock = fasterClock(50),
   partitions = 1,
+  limits: Partial<Pipeline['transport']['limits']> = {},
 ): Promise<Pipeline> {
-  const transport = new MemoryTransport({ log, now: clock.now })
+  const transport = new MemoryTransport({ log, now: clock.now, limits })
   const registry = new MemoryRegistry()
   const serde = new Serde(registry)
   const specs = topicSpecs(partitions)

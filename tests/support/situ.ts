@@ -15,6 +15,15 @@ export interface Finished {
   peakMegabytes: number
 }
 
+export interface SituOptions {
+  env?: Record<string, string>
+  cwd?: string
+  /** What is written to stdin, which then ends; without it stdin stays open. */
+  input?: string
+  /** User to run as; only root may choose. */
+  uid?: number
+}
+
 /** A `situ` process of its own: node is started directly, so that a kill hits it. */
 export class Situ {
   readonly child: ChildProcess
@@ -25,10 +34,12 @@ export class Situ {
   readonly #timer: NodeJS.Timeout
   readonly done: Promise<Finished>
 
-  constructor(words: readonly string[], options: { env?: Record<string, string>; cwd?: string; input?: string } = {}) {
+  constructor(words: readonly string[], options: SituOptions = {}) {
     const { OPENAI_API_KEY: _key, OPENAI_BASE_URL: _url, ...inherited } = process.env
     const clean = Object.fromEntries(Object.entries(inherited).filter(([name]) => !name.startsWith('SITU_')))
-    this.child = spawn(process.execPath, [cli, ...words], { env: { ...clean, ...options.env }, cwd: options.cwd })
+    const { cwd, uid } = options
+    const user = uid === undefined ? {} : { uid, gid: uid }
+    this.child = spawn(process.execPath, [cli, ...words], { env: { ...clean, ...options.env }, cwd, ...user })
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text
     })

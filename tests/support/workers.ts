@@ -42,7 +42,12 @@ export async function withPipeline<T>({ config }: Ground, look: (pipeline: Pipel
 /** Writes documents into a file and ingests them. `--partitions` makes the topics. */
 export async function ingestDocuments(ground: Ground, folder: string, count: number): Promise<void> {
   const input = join(folder, `documents-${count}.jsonl`)
-  writeFileSync(input, readDocuments(count).map(document => `${JSON.stringify(document)}\n`).join(''))
+  writeFileSync(
+    input,
+    readDocuments(count)
+      .map(document => `${JSON.stringify(document)}\n`)
+      .join(''),
+  )
   await mustSitu(['ingest', input, ...ground.flags])
 }
 
@@ -113,7 +118,8 @@ export function idsOf(ground: Ground): Promise<Ids> {
     for (const topic of [...chain, 'deduped', 'dropped']) {
       const found: string[] = []
       for (let partition = 0; partition < partitions; partition++) {
-        for await (const { messages } of transport.read(topic, partition, 0)) found.push(...messages.map(({ key }) => key ?? ''))
+        for await (const { messages } of transport.read(topic, partition, 0))
+          found.push(...messages.map(({ key }) => key ?? ''))
       }
       ids[topic] = found
     }

@@ -23,7 +23,7 @@ const compressOptions = {
 export function pack(bytes: Uint8Array | null): Packed {
   if (bytes === null) return { form: forms.none, bytes: null }
   if (bytes.length >= minBytes) {
-    const compressed = zstdCompressSync(bytes, compressOptions)
+    const compressed = zstdCompressSync(bytes, { ...compressOptions, chunkSize: chunkBytes(bytes.length) })
     if (compressed.length < bytes.length) return { form: forms.zstd, bytes: compressed }
   }
   return { form: forms.raw, bytes }
@@ -37,5 +37,10 @@ export function unpack({ form, bytes }: Packed, maxBytes: number): Uint8Array | 
   if (form === forms.none) return null
   if (form === forms.raw) return bytes ?? new Uint8Array(0)
   if (form !== forms.zstd || bytes === null) throw new Error(`unknown form ${form}`)
-  return zstdDecompressSync(bytes, { maxOutputLength: Math.max(1, maxBytes) })
+  return zstdDecompressSync(bytes, { maxOutputLength: Math.max(1, maxBytes), chunkSize: chunkBytes(maxBytes) })
+}
+
+/** Room for what comes out: the usual 16 KB for each small message cost more than the message itself. */
+function chunkBytes(size: number): number {
+  return Math.min(Math.max(size, 64), 65_536)
 }

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { lstat, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -75,6 +75,24 @@ describe('the jsonl sink', () => {
     await expect(write()).rejects.toMatchObject({ code: 'DISK_FULL' })
     await writer.abort()
     expect(await readdir(folder)).toEqual([])
+  })
+
+  it('writes to a named pipe or a device as it is, and keeps a link a link', async () => {
+    const pipe = join(folder, 'pipe.jsonl')
+    execFileSync('mkfifo', [pipe])
+    const reading = readFile(pipe, 'utf8')
+    const toPipe = await jsonl.open(pipe)
+    await toPipe.write({ id: 1 })
+    await toPipe.close()
+    expect(await reading).toBe('{"id":1}\n')
+    expect((await lstat(pipe)).isFIFO()).toBe(true)
+    await writeFile(join(folder, 'real.jsonl'), 'old')
+    await symlink('real.jsonl', join(folder, 'link.jsonl'))
+    const toLink = await jsonl.open(join(folder, 'link.jsonl'))
+    await toLink.write({ id: 2 })
+    await toLink.close()
+    expect(await readFile(join(folder, 'real.jsonl'), 'utf8')).toBe('{"id":2}\n')
+    expect((await lstat(join(folder, 'link.jsonl'))).isSymbolicLink()).toBe(true)
   })
 
   it('writes to stdout for -', () => {

@@ -1,0 +1,85 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { readConfig, withSettings } from '../../../streams/config.ts'
+import { readStatus } from '../../../streams/inspect/status.ts'
+import { verify } from '../../../streams/inspect/verify.ts'
+import { openPipeline, type Pipeline } from '../../../streams/pipeline.ts'
+import { applyRetention } from '../../../streams/retention.ts'
+import { stages } from '../../../streams/topology.ts'
+import { memoryPipeline, toDocument, toyRun, toyStage, writeArticles } from '../../support/pipeline.ts'
+import { removeFolder, temporaryFolder } from '../../support/situ.ts'
+
+const folders: string[] = []
+afterEach(() => {
+  for (const folder of folders.splice(0)) removeFolder(folder)
+})
+
+async function embeddedPipeline() {
+  const data = temporaryFolder()
+  folders.push(data)
+  const { config } = readConfig({ data }, {})
+  return { config, pipeline: await openPipeline(config, 'write') }
+}
+
+async function verified(pipeline: Pipeline) {
+  const survey = await pipeline.transport.survey('task')
+  const { operators } = await readStatus(pipeline, survey)
+  return verify(pipeline, survey, operators, new AbortController().signal)
+}
+
+function dedupeDocument() {
+  const stage = stages.find(({ name }) => name === 'dedupe-document')
+  if (!stage) throw new Error('no stage dedupe-document')
+  return stage
+}
+
+/** Works all articles by the real stage, so that its task and its outcomes stand in the log. */
+async function dedupe(pipeline: Pipeline): Promise<void> {
+  const stage = dedupeDocument()
+  const configured = stage.operator.options.parse({}) as object
+  await toyRun(pipeline, stage, { configured }).work()
+}
+
+describe('verify', () => {
+  it('finds an output that no counter knows', async () => {
+    const { pipeline } = await embeddedPipeline()
+    await writeArticles(pipeline, ['one', 'two', 'two again'])
+    await dedupe(pipeline)
+    const [extra] = [{ topic: 'document', partition: 0, key: 'extra', value: Buffer.from('x'), parent: 'nobody' }]
+    await pipeline.transport.produce([extra])
+    expect((await verified(pipeline)).differences).toEqual(
+      expect.arrayContaining([
+        'dedupe-document: out: 3 counted, 4 in the topics',
+        'dedupe-document: 1 outcomes of inputs that are not there',
+      ]),
+    )
+    await pipeline.close()
+  })
+
+  it('does not take what retention has deleted for lost, and says what it did not compare', async () => {
+    const { config, pipeline } = await embeddedPipeline()
+    await writeArticles(pipeline, ['one', 'two', 'three'])
+    await dedupe(pipeline)
+    expect(await verified(pipeline)).toEqual({
+      differences: ['ingest: done 0 counted, 3 records without a parent'],
+      notes: [],
+    })
+    expect(await applyRetention(pipeline, withSettings(config, { retentionBytes: 1 }))).toBe(3)
+    expect(await verified(pipeline)).toEqual({
+      differences: [],
+      notes: ['article: old records are deleted; its records are not compared'],
+    })
+    await pipeline.close()
+  })
+
+  it('compares no dead letters where one came or went meanwhile', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, ['one'])
+    const fails = toyStage(record => [toDocument(record)])
+    await toyRun(pipeline, { ...fails, name: 'dedupe-document' }).work()
+    const survey = await pipeline.transport.survey('task')
+    const { operators } = await readStatus(pipeline, survey)
+    await pipeline.transport.produce([{ topic: 'failed', partition: 0, key: 'later', value: null }])
+    const { notes } = await verify(pipeline, survey, operators, new AbortController().signal)
+    expect(notes).toEqual(['failed: it changed while this was counting; its records are not compared'])
+  })
+})
