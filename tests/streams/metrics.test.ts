@@ -4,6 +4,7 @@ import type { Pipeline } from '../../streams/pipeline.ts'
 import { MemoryLog } from '../../streams/transports/memory.ts'
 import { expectError } from '../contracts/transport/fixture.ts'
 import { fasterClock, memoryPipeline, toDocument, toyRun, toyStage, writeArticles } from '../support/pipeline.ts'
+import { mustSitu, removeFolder, Situ, temporaryFolder } from '../support/situ.ts'
 
 const servers: MetricsServer[] = []
 afterEach(() => {
@@ -186,5 +187,31 @@ describe('metrics server', () => {
     const { server } = await serve(pipeline, run, new AbortController().signal)
     const options = { host: '127.0.0.1', port: server.port, recordTimeoutMs: 1, stop: new AbortController().signal }
     await expectError(() => MetricsServer.open(pipeline, run, options), 'CONFIGURATION_INVALID', server.port)
+  })
+})
+
+describe('situ run --metrics-port', () => {
+  it('serves figures and health while it follows, and ends with the run', async () => {
+    const folder = temporaryFolder()
+    const text = Array.from({ length: 20 }, (_, number) => `The river was measured ${number} times.`).join(' ')
+    const lines = texts.map(word => JSON.stringify({ url: 'https://example.org', text: `${text} ${word}` })).join('\n')
+    await mustSitu(['ingest', '-', '--data', folder], { input: lines, cwd: folder })
+    const running = new Situ(['run', 'extract', '--follow', '--metrics-port', '0', '--data', folder], { cwd: folder })
+    try {
+      await waitFor(() => running.stderr.includes('/metrics'))
+      const url = /http:[^"\s]*\/metrics/.exec(running.stderr)?.[0] ?? ''
+      const metrics = async () => (await fetch(url)).text()
+      const done = /^situ_record_done_total\{stage="extract",variant="main"\} 30$/m
+      await waitFor(async () => done.test(await metrics()))
+      await waitFor(async () => /^situ_lag_records\{stage="extract",variant="main"\} 0$/m.test(await metrics()))
+      for (const path of ['/live', '/ready']) {
+        const response = await fetch(url.replace('/metrics', path))
+        expect([response.status, await response.text()]).toEqual([200, 'ok\n'])
+      }
+    } finally {
+      running.child.kill('SIGTERM')
+    }
+    expect((await running.done).code).toBe(0)
+    removeFolder(folder)
   })
 })

@@ -161,7 +161,7 @@ export class TopicAdmin {
       // kafkajs leaves out what the broker says of the value.
       const asked = [
         `replication=${this.#replication}`,
-        ...Object.entries(this.#configOf(specs[0] as TopicSpec)).map(setting => setting.join('=')),
+        ...Object.entries(this.#settings.config ?? {}).map(setting => setting.join('=')),
       ]
       const message = `creating topics with ${asked.join(', ')}: ${refused}`
       if (refused) throw new SituError('CONFIGURATION_INVALID', message, { cause: other })

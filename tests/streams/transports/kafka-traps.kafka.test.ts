@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import kafkajs, { type Producer } from 'kafkajs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openKafka } from '../../../streams/transports/kafka/index.ts'
@@ -20,6 +23,7 @@ import {
 import { kafkaServices } from '../../support/kafka.ts'
 import { KafkaFixture } from './kafka-fixture.ts'
 
+const run = promisify(execFile)
 let fixture: KafkaFixture
 let producer: Producer | null = null
 beforeEach(() => {
@@ -310,6 +314,27 @@ describe('opening', () => {
       expect(keysOf(await readAll(transport, topic))).toEqual(keysTo(2))
       await transport.close()
     }
+  })
+})
+
+describe('a process', () => {
+  it('ends when its transport is closed, and has warned of nothing', async () => {
+    const module = join(import.meta.dirname, '../../../streams/transports/kafka/index.ts')
+    const options = { brokers: kafkaServices().brokers, prefix: fixture.prefix, group: 'group' }
+    const task = { id: 'group-main-stage-0', stage: 'stage', partition: 0, topics: ['topic'] }
+    const script = `
+      const { openKafka } = await import(${JSON.stringify(module)})
+      const transport = await openKafka(${JSON.stringify(options)})
+      await transport.createTopics([{ name: 'topic', partitions: 1, compacted: false }])
+      await transport.join([${JSON.stringify(task)}], async claim => { for await (const _ of claim.read('topic', 0, {})); })
+      await transport.produce([{ topic: 'topic', partition: 0, key: 'key', value: null }])
+      await transport.close()
+      console.log('closed', Date.now())`
+    const { stdout, stderr } = await run(process.execPath, ['--input-type=module', '--eval', script], {
+      timeout: 20_000,
+    })
+    expect(stderr).toBe('')
+    expect(Date.now() - Number(/closed (\d+)/.exec(stdout)?.[1])).toBeLessThan(1000)
   })
 })
 
