@@ -173,7 +173,13 @@ export class ConfluentRegistry implements SchemaRegistry {
   async #settledLevel(subject: string): Promise<COMPATIBILITY> {
     const path = `config/${encodeURIComponent(subject)}`
     const level = await this.#level(subject)
-    if ((await this.#client.call('GET', path)) === null) await this.#client.call('PUT', path, { compatibility: level })
+    if ((await this.#client.call('GET', path)) !== null) return level
+    try {
+      await this.#client.call('PUT', path, { compatibility: level })
+    } catch (error) {
+      // Another process has written it in between.
+      if (!(error instanceof RegistryAnswer) || error.status !== 409) throw error
+    }
     return level
   }
 

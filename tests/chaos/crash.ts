@@ -62,13 +62,11 @@ async function crash(options: ScriptOptions, folder: string, ground: Ground, wor
   let uncommitted = 0
   let killsInFlight = 0
   for (const moment of moments) {
-    const victim = Math.floor(random() * workers)
-    const worker = gang[victim] as Worker
-    const inFlight = await killAt(worker, ground, moment)
+    const { worker, inFlight } = await killAt(gang, ground, moment, random)
     if (inFlight > 0) killsInFlight++
     uncommitted += await countUncommitted(ground, worker.calls)
     ended.push(worker)
-    gang[victim] = new Worker(ground, ['--follow', '--concurrency', String(concurrency)], latencyMs)
+    gang[gang.indexOf(worker)] = new Worker(ground, ['--follow', '--concurrency', String(concurrency)], latencyMs)
   }
   const idle = () => withPipeline(ground, async pipeline => (await progressOf(pipeline)).waiting === 0)
   await until(idle, 600_000, 'the end of the work')
@@ -97,15 +95,17 @@ async function crash(options: ScriptOptions, folder: string, ground: Ground, wor
   report('crash', figures, options)
 }
 
-/** Kills the worker once so much is committed and calls of it are in flight. @returns Calls in flight at the kill. */
-async function killAt(worker: Worker, ground: Ground, moment: number): Promise<number> {
+/** Kills one of the workers that have calls in flight, once so much is committed. */
+async function killAt(gang: readonly Worker[], ground: Ground, moment: number, random: () => number) {
   return withPipeline(ground, async pipeline => {
     for (;;) {
       const { calls, waiting } = await progressOf(pipeline)
-      const inFlight = worker.callsInFlight
-      if (waiting === 0 || (calls >= moment && inFlight > 0)) {
+      const busy = gang.filter(worker => worker.callsInFlight > 0)
+      const worker = busy[Math.floor(random() * busy.length)] ?? gang[0]
+      if (worker && (waiting === 0 || (calls >= moment && busy.length > 0))) {
+        const inFlight = worker.callsInFlight
         await worker.end('SIGKILL')
-        return inFlight
+        return { worker, inFlight }
       }
       await new Promise(resolve => setTimeout(resolve, 20))
     }
