@@ -48,7 +48,7 @@ export async function run(options: ScriptOptions): Promise<void> {
     for (const broker of [1, 2, 3]) await services.killBroker(broker, 'SIGKILL')
     await new Promise(resolve => setTimeout(resolve, downSeconds * 1000))
     const alive = workers.filter(worker => worker.child.exitCode === null).length
-    for (const broker of [1, 2, 3]) await services.restartBroker(broker)
+    await Promise.all([1, 2, 3].map(broker => services.restartBroker(broker)))
     await until(isDone, 900_000, 'the end of the work')
     for (const worker of workers) await worker.end('SIGTERM')
     const [wanted, found] = [await idsOf(clean), await idsOf(ground)]
