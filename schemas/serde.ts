@@ -78,7 +78,7 @@ export class Serde {
     const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
     const id = bytes.readUInt32BE(1)
     const type = readerOf(noun)
-    const resolver = this.#ids.get(noun) === id ? undefined : await this.#resolver(noun, id)
+    const resolver = this.#ids.get(noun) === id ? undefined : await this.#resolverFor(noun, id, value)
     try {
       const { value: record, offset } = type.decode(bytes, headerBytes, resolver ?? undefined)
       if (offset !== bytes.length) throw new Error(`the record ends at byte ${offset} of ${bytes.length}`)
@@ -88,6 +88,16 @@ export class Serde {
         cause,
         evidence: { kind: 'bytes', content: value },
       })
+    }
+  }
+
+  /** As `#resolver`; a message that can't be resolved keeps its bytes as evidence. */
+  async #resolverFor(noun: Noun, id: number, value: Uint8Array): Promise<avro.Resolver | null> {
+    try {
+      return await this.#resolver(noun, id)
+    } catch (error) {
+      if (!(error instanceof SituError) || error.stops !== 'record') throw error
+      throw new SituError(error.code, error.message, { cause: error, evidence: { kind: 'bytes', content: value } })
     }
   }
 

@@ -186,6 +186,7 @@ describe('Run', () => {
     const first = failed.find(({ place }) => place?.offset === 0)
     expect(first).toMatchObject({ input: null, evidence: { kind: 'bytes', text: 'not avro', size: 8, cut: false } })
     expect(first?.value).toEqual(Buffer.from('not avro'))
+    expect(failed.find(({ code }) => code === 'SCHEMA_UNKNOWN')?.evidence).toMatchObject({ kind: 'bytes', size: 6 })
     expect(await readRecords(pipeline, 'document')).toHaveLength(1)
   })
 

@@ -5,6 +5,7 @@ import { verify } from '../../../streams/inspect/verify.ts'
 import { openPipeline, type Pipeline } from '../../../streams/pipeline.ts'
 import { applyRetention } from '../../../streams/retention.ts'
 import { stages } from '../../../streams/topology.ts'
+import type { Message, OutgoingMessage } from '../../../streams/transports/transport.ts'
 import { memoryPipeline, toDocument, toyRun, toyStage, writeArticles } from '../../support/pipeline.ts'
 import { removeFolder, temporaryFolder } from '../../support/situ.ts'
 
@@ -39,6 +40,21 @@ async function dedupe(pipeline: Pipeline): Promise<void> {
   await toyRun(pipeline, stage, { configured }).work()
 }
 
+/** Writes articles as a foreign producer does: any key, no id. */
+async function writeForeign({ transport, serde }: Pipeline, texts: readonly string[]): Promise<void> {
+  const messages = texts.map((text, index) => {
+    const article = { id: '', url: null, title: null, text, language: 'en', source: null, input: null }
+    return { topic: 'article', partition: 0, key: `key ${index}`, ...serde.encode('article', article) }
+  })
+  await transport.produce(messages)
+}
+
+async function messagesOf({ transport }: Pipeline, topic: string): Promise<Message[]> {
+  const found: Message[] = []
+  for await (const { messages } of transport.read(topic, 0, 0)) found.push(...messages)
+  return found
+}
+
 describe('verify', () => {
   it('finds an output that no counter knows', async () => {
     const { pipeline } = await embeddedPipeline()
@@ -69,6 +85,41 @@ describe('verify', () => {
       notes: ['article: old records are deleted; its records are not compared'],
     })
     await pipeline.close()
+  })
+
+  it('takes the same foreign text twice for two inputs, by its content and not by its key', async () => {
+    const pipeline = await memoryPipeline()
+    await writeForeign(pipeline, ['one', 'two', 'one', 'two'])
+    await dedupe(pipeline)
+    const foreign = 'ingest: done 0 counted, 4 records without a parent'
+    expect(await verified(pipeline)).toEqual({ differences: [foreign], notes: [] })
+    const survey = await pipeline.transport.survey('task')
+    const { operators } = await readStatus(pipeline, survey)
+    expect(operators['dedupe-document']).toMatchObject({ in: 4, done: 2, dropped: { repeat: 2 } })
+    // A log that does not count what was written can't tell who wrote.
+    const uncounted = { ...survey, topics: survey.topics.map(topic => ({ ...topic, written: null })) }
+    expect(await verify(pipeline, uncounted, operators, new AbortController().signal)).toEqual({
+      differences: [],
+      notes: ['ingest: 4 records without a parent are of other producers'],
+    })
+    const more = { ...operators, ingest: { ...operators['dedupe-document'], done: 5 } } as typeof operators
+    expect((await verify(pipeline, uncounted, more, new AbortController().signal)).differences).toEqual([
+      'ingest: done 5 counted, 4 records without a parent',
+    ])
+  })
+
+  it('finds an outcome too many of an input that came twice', async () => {
+    const pipeline = await memoryPipeline()
+    await writeForeign(pipeline, ['one', 'one'])
+    await dedupe(pipeline)
+    const [drop] = await messagesOf(pipeline, 'dropped')
+    await pipeline.transport.produce([{ ...drop, topic: 'dropped', partition: 0, key: 'again' } as OutgoingMessage])
+    expect((await verified(pipeline)).differences).toEqual(
+      expect.arrayContaining([
+        'dedupe-document: dropped: 1 counted, 2 in the topics',
+        'dedupe-document: 1 inputs with two outcomes',
+      ]),
+    )
   })
 
   it('compares no dead letters where one came or went meanwhile', async () => {

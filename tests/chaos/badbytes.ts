@@ -1,0 +1,242 @@
+/** Bytes that are no records, on every topic that an operator reads, and documents that are large for the broker. */
+import { createHash } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import kafkajs, { Kafka, type Producer } from 'kafkajs'
+import { operators } from '../../operators/index.ts'
+import type { Failed } from '../../schemas/records.ts'
+import { type Services, startServices } from '../services/index.ts'
+import { generateDocuments, readDocuments, sentencesOf } from '../support/documents.ts'
+import { type Figure, report, type ScriptOptions } from '../support/figures.ts'
+import { mustSitu, removeFolder, situ, temporaryFolder } from '../support/situ.ts'
+import {
+  countDifferent,
+  countTwice,
+  folderGround,
+  type Ground,
+  idsOf,
+  ingestDocuments,
+  kafkaGround,
+  progressOf,
+  until,
+  Worker,
+  withPipeline,
+} from '../support/workers.ts'
+
+const documents = 40
+const evidenceBytes = 256 * 1024
+
+interface BadMessage {
+  kind: string
+  topic: string
+  offset: number
+  value: Buffer | null
+  code: string
+}
+
+export async function run(options: ScriptOptions): Promise<void> {
+  if (options.values.on === 'embedded') throw new Error('badbytes: foreign bytes come on Kafka only')
+  const folder = temporaryFolder()
+  const services = await startServices({ brokers: 1, registry: true, own: true })
+  try {
+    const bad = await writeBad(services, folder, options)
+    const large = await writeLarge(services, folder, options)
+    report('badbytes', [...bad, ...large], options)
+  } finally {
+    await services.stop()
+    removeFolder(folder)
+  }
+}
+
+/** Bad messages between good documents, under a worker that runs all the time. */
+async function writeBad(services: Services, folder: string, { values }: ScriptOptions): Promise<Figure[]> {
+  const clean = folderGround(join(folder, 'clean'))
+  const prefix = `bad${process.pid}`
+  const plain = kafkaGround(services, prefix)
+  const sizes = values['max-message-bytes'] ? { 'max-message-bytes': values['max-message-bytes'] } : {}
+  const ground: Ground = {
+    flags: [...plain.flags, ...Object.entries(sizes).flatMap(([name, value]) => [`--${name}`, value])],
+    config: plain.config,
+  }
+  await ingestDocuments(clean, folder, documents)
+  await mustSitu(['run', '--model', 'stand-in', ...clean.flags])
+  const wanted = await idsOf(clean)
+  await ingestDocuments(ground, folder, documents / 2)
+  const worker = new Worker(ground, ['--follow'], 0)
+  const producer = new Kafka({ brokers: [...services.brokers], logLevel: kafkajs.logLevel.NOTHING }).producer()
+  try {
+    await producer.connect()
+    await waitUntilIdle(ground, worker)
+    const samples = await readSamples(ground)
+    const written = await produceBad(producer, prefix, samples)
+    await ingestDocuments(ground, folder, documents)
+    await waitUntilIdle(ground, worker)
+    const isAlive = worker.child.exitCode === null
+    await worker.end('SIGTERM')
+    const { code } = await worker.done
+    const failed = await readFailed(ground)
+    const found = await idsOf(ground)
+    const wrong = written.flatMap(message => wrongIn(message, failed))
+    for (const line of wrong) console.log(line)
+    const verified = await situ(['topics', '--verify', ...ground.flags])
+    if (verified.code !== 0) console.log(verified.stdout, verified.stderr)
+    const largest = written.reduce((most, { value }) => Math.max(most, value?.length ?? 0), 0)
+    return [
+      { name: 'bad messages', value: written.length },
+      { name: 'largest bad message', value: largest, unit: 'bytes' },
+      { name: 'dead letters', value: failed.length, goal: { most: written.length } },
+      { name: 'bad messages without their dead letter', value: wrong.length, goal: { most: 0 } },
+      { name: 'workers alive after them', value: Number(isAlive), goal: { least: 1 } },
+      { name: 'exit code of the worker', value: code ?? -1, goal: { most: 0 } },
+      { name: 'good documents', value: documents },
+      { name: 'ids twice in a topic', value: countTwice(withoutBad(found)), goal: { most: 0 } },
+      {
+        name: 'ids that differ from a clean run',
+        value: countDifferent(wanted, withoutBad(found)),
+        goal: { most: 0 },
+      },
+      { name: 'exit code of topics --verify', value: verified.code ?? -1, goal: { most: 0 } },
+    ]
+  } finally {
+    worker.child.kill('SIGKILL')
+    await producer.disconnect()
+  }
+}
+
+/** The bad messages themselves lie in the topics too, under keys that tell. */
+function withoutBad(ids: Record<string, string[]>): Record<string, string[]> {
+  return Object.fromEntries(Object.entries(ids).map(([topic, list]) => [topic, list.filter(id => !/^bad /.test(id))]))
+}
+
+async function waitUntilIdle(ground: Ground, worker: Worker): Promise<void> {
+  await withPipeline(ground, pipeline => {
+    const isIdle = async () => {
+      if (worker.child.exitCode !== null) throw new Error(`the worker ended: ${worker.stderr.slice(-2_000)}`)
+      const { waiting, done } = await progressOf(pipeline)
+      return waiting === 0 && done > 0
+    }
+    return until(isIdle, 120_000, 'the end of the work')
+  })
+}
+
+const inputs = [...new Set(Object.values(operators).map(({ from }) => from))]
+
+/** A good message of each topic. */
+function readSamples(ground: Ground): Promise<Map<string, Buffer>> {
+  return withPipeline(ground, async ({ transport, partitions }) => {
+    const samples = new Map<string, Buffer>()
+    for (const topic of inputs) {
+      for (let partition = 0; partition < partitions; partition++) {
+        for await (const { messages } of transport.read(topic, partition, 0)) {
+          for (const { value } of messages) if (value) samples.set(topic, Buffer.from(value))
+        }
+      }
+      if (!samples.has(topic)) throw new Error(`${topic} holds no good message`)
+    }
+    return samples
+  })
+}
+
+async function produceBad(
+  producer: Producer,
+  prefix: string,
+  samples: ReadonlyMap<string, Buffer>,
+): Promise<BadMessage[]> {
+  const written: BadMessage[] = []
+  for (const [index, topic] of inputs.entries()) {
+    const good = samples.get(topic) ?? Buffer.alloc(0)
+    const other = samples.get(inputs[(index + 1) % inputs.length] ?? '') ?? Buffer.alloc(0)
+    const unknown = Buffer.from(good)
+    unknown.writeUInt32BE(999_999_999, 1)
+    const cases: [kind: string, value: Buffer | null, code: string][] = [
+      ['no magic byte', Buffer.from('{"text":"no Avro"}'), 'RECORD_INVALID'],
+      ['unknown schema id', unknown, 'SCHEMA_UNKNOWN'],
+      ['cut Avro', good.subarray(0, Math.floor(good.length / 2)), 'RECORD_INVALID'],
+      ['a record of another type', other, 'RECORD_INVALID'],
+      ['null value', null, 'RECORD_INVALID'],
+    ]
+    const send = async (kind: string, value: Buffer | null, code: string) => {
+      const message = { key: `bad ${kind}`, value, partition: 0 }
+      const [sent] = await producer.send({ topic: `${prefix}.${topic}`, messages: [message] })
+      written.push({ kind, topic, offset: Number(sent?.baseOffset), value, code })
+    }
+    for (const each of cases) await send(...each)
+    const large = (bytes: number) => send('large', Buffer.alloc(bytes, 0xff), 'RECORD_INVALID')
+    // Where the broker takes no 10 MB, what it takes.
+    await large(10_000_000).catch(() => large(900_000))
+  }
+  return written
+}
+
+function readFailed(ground: Ground): Promise<Failed[]> {
+  return withPipeline(ground, async ({ transport, serde, partitions }) => {
+    const failed: Failed[] = []
+    for (let partition = 0; partition < partitions; partition++) {
+      for await (const { value } of transport.compacted('failed', partition))
+        failed.push(await serde.decode('failed', value))
+    }
+    return failed
+  })
+}
+
+/** What is wrong with the dead letter of a bad message, in one line; none where nothing is. */
+function wrongIn({ kind, topic, offset, value, code }: BadMessage, failed: readonly Failed[]): string[] {
+  const letters = failed.filter(
+    ({ place }) => place?.topic === topic && place.partition === 0 && place.offset === offset,
+  )
+  const what = `${topic}/0/${offset} (${kind}, ${value?.length ?? 0} bytes)`
+  const [letter] = letters
+  if (!letter || letters.length > 1) return [`${what}: ${letters.length} dead letters`]
+  const reader = Object.values(operators).find(({ from }) => from === topic)?.name
+  if (letter.operator !== reader) return [`${what}: under ${letter.operator}, not ${reader}`]
+  if (letter.code !== code) return [`${what}: ${letter.code}, not ${code}`]
+  return value && !holdsBytes(letter, value) ? [`${what}: its bytes are not in the dead letter`] : []
+}
+
+/** Whole as the input or as evidence; above the limit their beginning, with size and hash. */
+function holdsBytes({ value, evidence }: Failed, bytes: Buffer): boolean {
+  if (bytes.length <= evidenceBytes && value?.equals(bytes)) return true
+  const held = Buffer.from(evidence.text, evidence.base64 ? 'base64' : 'utf8')
+  const isWhole = evidence.size === bytes.length && evidence.sha256 === createHash('sha256').update(bytes).digest('hex')
+  return (
+    isWhole && held.length > 0 && evidence.text.length <= evidenceBytes && held.equals(bytes.subarray(0, held.length))
+  )
+}
+
+/** Documents of 100 KB and one of 3 MB, at the broker's default limits. */
+async function writeLarge(services: Services, folder: string, { short, values }: ScriptOptions): Promise<Figure[]> {
+  const count = Number(values.large ?? (short ? 20 : 200))
+  const ground = kafkaGround(services, `large${process.pid}`)
+  const sentences = sentencesOf(readDocuments(200))
+  const textOf = (seed: number, bytes: number) => {
+    const parts: string[] = []
+    for (let size = 0, round = 0; size < bytes; round++) {
+      for (const { text } of generateDocuments(20, sentences, seed * 1000 + round)) {
+        parts.push(text)
+        size += Buffer.byteLength(text) + 2
+      }
+    }
+    return Buffer.from(parts.join('\n\n')).subarray(0, bytes).toString('utf8').trimEnd()
+  }
+  const texts = Array.from({ length: count + 1 }, (_, seed) => textOf(seed + 1, seed === 0 ? 3_000_000 : 100_000))
+  const input = join(folder, 'large.jsonl')
+  const lines = texts.map((text, number) => JSON.stringify({ url: `https://example.org/large/${number}`, text }))
+  writeFileSync(input, `${lines.join('\n')}\n`)
+  // A document that does not fit is a dead letter, which ingest tells by its exit code.
+  await situ(['ingest', input, ...ground.flags])
+  await mustSitu(['run', '--model', 'stand-in', ...ground.flags])
+  const failed = await readFailed(ground)
+  for (const { code, operator, message } of failed) console.log(`${operator}: ${code} ${message.slice(0, 200)}`)
+  const tooLarge = failed.filter(({ code }) => code === 'RECORD_TOO_LARGE').length
+  const ids = await idsOf(ground)
+  const results = (ids.deduped?.length ?? 0) + (ids.dropped?.length ?? 0)
+  const verified = await situ(['topics', '--verify', ...ground.flags])
+  return [
+    { name: 'large documents', value: count + 1 },
+    { name: 'large documents that ended as results or drops', value: results },
+    { name: 'large documents that were too large', value: tooLarge },
+    { name: 'large documents that ended otherwise', value: failed.length - tooLarge, goal: { most: 0 } },
+    { name: 'large documents with an end', value: results + failed.length, goal: { least: count + 1 } },
+    { name: 'exit code of topics --verify after them', value: verified.code ?? -1, goal: { most: 0 } },
+  ]
+}
