@@ -57,6 +57,7 @@ export class FakeModelServer implements AsyncDisposable {
   readonly #counts = { calls: 0, maxOpen: 0, promptTokens: 0, completionTokens: 0 }
   readonly #byStatus: Record<string, number> = {}
   readonly #byOutcome: Record<string, number> = {}
+  #empty = Promise.withResolvers<void>()
   #address: AddressInfo | null = null
 
   constructor(options: ServerOptions) {
@@ -116,6 +117,8 @@ export class FakeModelServer implements AsyncDisposable {
     this.#server.close(() => resolve())
     this.#server.closeAllConnections()
     await promise
+    // The last calls end after their connections.
+    if (this.#open.size > 0) await this.#empty.promise
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -169,6 +172,9 @@ export class FakeModelServer implements AsyncDisposable {
     const time = this.#clock.now()
     const latencyMs = time - exchange.arrivedAt
     this.#options.log?.write({ event: 'ended', ...entryOf(exchange.call, time), outcome, status, ...tokens, latencyMs })
+    if (this.#open.size > 0) return
+    this.#empty.resolve()
+    this.#empty = Promise.withResolvers()
   }
 }
 
