@@ -221,6 +221,12 @@ export const errorTable = {
     exit: 1,
     help: 'Raise the reply limit (parameter max_tokens).',
   },
+  BUDGET_SPENT: {
+    retryable: false,
+    stops: 'run',
+    exit: 3,
+    help: 'Raise the limit that the message names, or wait for the next day (UTC); the next run goes on from there.',
+  },
   OPERATOR_TIMEOUT: {
     retryable: false,
     stops: 'record',
@@ -238,7 +244,7 @@ export const errorTable = {
 export interface ErrorEntry {
   retryable: boolean
   stops: 'record' | 'task' | 'run'
-  exit: 1 | 2
+  exit: 1 | 2 | 3
   help: string
 }
 
@@ -251,6 +257,8 @@ export interface ErrorDetails {
   evidence?: { kind: 'reply' | 'bytes' | 'stack' | 'response'; content: string | Uint8Array }
   /** How long the endpoint asks to wait, in milliseconds. */
   retryAfterMs?: number
+  /** False where the endpoint has answered nobody since the call was made: the call is not at fault then. */
+  endpointAnswers?: boolean
 }
 
 /** The one error class. Branch on `code`, never on `message`; the message names who, which rule and which value. */
@@ -259,12 +267,14 @@ export class SituError extends Error {
   readonly code: ErrorCode
   readonly evidence: ErrorDetails['evidence']
   readonly retryAfterMs: number | undefined
+  readonly endpointAnswers: boolean | undefined
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code
     this.evidence = details.evidence
     this.retryAfterMs = details.retryAfterMs
+    this.endpointAnswers = details.endpointAnswers
   }
 
   get retryable(): boolean {
