@@ -112,7 +112,12 @@ class Work {
       return await operator.apply(record, context)
     } catch (error) {
       if (!this.#recorder?.shrink(error)) throw error
-      return await operator.apply(record, context)
+      try {
+        return await operator.apply(record, context)
+      } catch (second) {
+        // Without room for a shorter prompt there was no second call: the endpoint's own answer says more.
+        throw second instanceof SituError && second.code === 'MODEL_CONTEXT_EXCEEDED' ? error : second
+      }
     }
   }
 
