@@ -257,8 +257,6 @@ export interface ErrorDetails {
   evidence?: { kind: 'reply' | 'bytes' | 'stack' | 'response'; content: string | Uint8Array }
   /** How long the endpoint asks to wait, in milliseconds. */
   retryAfterMs?: number
-  /** False where the endpoint has answered nobody since the call was made: the call is not at fault then. */
-  endpointAnswers?: boolean
 }
 
 /** The one error class. Branch on `code`, never on `message`; the message names who, which rule and which value. */
@@ -267,14 +265,14 @@ export class SituError extends Error {
   readonly code: ErrorCode
   readonly evidence: ErrorDetails['evidence']
   readonly retryAfterMs: number | undefined
-  readonly endpointAnswers: boolean | undefined
+  /** When the endpoint of a failed call last answered any; null where it never has, undefined where nobody knows. */
+  endpointAnsweredAt: number | null | undefined
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code
     this.evidence = details.evidence
     this.retryAfterMs = details.retryAfterMs
-    this.endpointAnswers = details.endpointAnswers
   }
 
   get retryable(): boolean {

@@ -81,13 +81,14 @@ export class CallRecorder implements RecordedModel {
 
   /** Makes the call until it is answered or not tried again. */
   async #answer(request: Request, changed: string | null): Promise<ModelReply> {
+    const { clock, retry } = this.#ports
+    this.#retries ??= new CallRetries(retry, this.#input.id ?? '', clock.now())
     for (;;) {
       try {
         return await this.#attempt(request, changed)
       } catch (error) {
         if (error instanceof SituError && error.code === 'MODEL_CONTEXT_EXCEEDED') this.#tooLong = request.messages
-        this.#retries ??= new CallRetries(this.#ports.retry, this.#input.id ?? '')
-        const waitMs = this.#limit.signal.aborted ? null : this.#retries.next(error)
+        const waitMs = this.#limit.signal.aborted ? null : this.#retries.next(error, clock.now())
         if (waitMs === null) throw error
         await this.#wait(waitMs)
       }
