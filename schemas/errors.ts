@@ -149,6 +149,18 @@ export const errorTable = {
     exit: 1,
     help: "The brokers refuse the request: see the message, and the brokers' log.",
   },
+  SPENDING_UNREACHABLE: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: 'Redis does not answer: check --spending, and that it is up. The next run goes on from the last commit.',
+  },
+  SPENDING_REFUSED: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: 'Redis refuses: check user and password (SITU_SPENDING_PASSWORD), its rights, and that it has memory left.',
+  },
   MODEL_UNREACHABLE: {
     retryable: true,
     stops: 'run',
