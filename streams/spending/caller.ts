@@ -24,6 +24,8 @@ export interface CallResult {
   latencyMs: number
   /** Name of the endpoint that answered: the model's own, or the one that stepped in for it. */
   endpoint: string
+  /** What the reply is kept under, for `ReplyCache.reject`; null where it is not kept. */
+  key: string | null
 }
 
 /** A layer around model calls, or the calls themselves. docs/decisions tells in which order the layers stand. */
