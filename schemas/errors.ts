@@ -149,9 +149,15 @@ export const errorTable = {
     exit: 1,
     help: "The brokers refuse the request: see the message, and the brokers' log.",
   },
+  MODEL_NEVER_ANSWERED: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: 'The endpoint has not answered one call: check base URL, network and that the server is up.',
+  },
   MODEL_UNREACHABLE: {
     retryable: true,
-    stops: 'run',
+    stops: 'record',
     exit: 1,
     help: 'Nothing answers at the base URL: is the server up?',
   },
