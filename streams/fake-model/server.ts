@@ -219,7 +219,7 @@ function fingerprintOf(route: Route, { model, messages, response_format, ...para
 }
 
 const malformed: Readonly<Record<Route, string>> = {
-  chat: 'expected JSON with a model and messages of a role and a text, and no stream',
+  chat: 'expected JSON with a model and messages, each with a text of whole characters, and no stream',
   embeddings: 'expected JSON with a model and an input',
   moderations: 'expected JSON with an input',
 }
@@ -228,7 +228,13 @@ function isMalformed(route: Route, { model, messages, stream, input }: ChatReque
   if (route === 'moderations') return input === undefined
   if (typeof model !== 'string') return true
   if (route === 'embeddings') return input === undefined
-  return stream === true || !Array.isArray(messages) || messages.some(message => typeof message?.content !== 'string')
+  return stream === true || !Array.isArray(messages) || !messages.every(hasText)
+}
+
+/** Half a pair of surrogates is no character; llama.cpp refuses it, too. */
+function hasText(message: unknown): boolean {
+  const content = (message as { content?: unknown } | null)?.content
+  return typeof content === 'string' && content.isWellFormed()
 }
 
 /** Of what is no object, an empty one: it is refused then. */
