@@ -1,5 +1,6 @@
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { Agent, get } from 'node:http'
+import { Agent, createServer, get } from 'node:http'
 import { join } from 'node:path'
 import OpenAI from 'openai'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -316,6 +317,23 @@ describe('an outage', () => {
     await expect(call()).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } })
     await until(() => clock.sleeping === 2)
     clock.move(60_000)
+    let answered: Response | null = null
+    while (!answered) answered = await call().catch(() => null)
+    expect(answered.status).toBe(200)
+  })
+
+  it('by refused connections outlasts another program on its port', async () => {
+    await serve({ from: 'start', phases: [{ forSeconds: 5, down: 'refuse' }, {}] })
+    const port = Number(new URL(model.url).port)
+    const other = createServer()
+    const listening = once(other, 'listening')
+    other.listen(port, '127.0.0.1')
+    await listening
+    await until(() => clock.sleeping === 1)
+    clock.move(5_000)
+    await until(() => clock.sleeping === 1)
+    await new Promise(resolve => other.close(resolve))
+    clock.move(1_000)
     let answered: Response | null = null
     while (!answered) answered = await call().catch(() => null)
     expect(answered.status).toBe(200)
