@@ -15,6 +15,8 @@ const callsUntilFirstAnswer = 3
 /** After a call that failed before the first answer; doubled for each further one. */
 const firstPauseMs = 500
 const longestPauseMs = 15_000
+/** A turn that is used later than this after its time is none: others count on its having been used. */
+const turnLastsMs = 1_000
 /** What the first replies are taken for at most. */
 const firstReplyTokens = 512
 
@@ -63,8 +65,8 @@ export class Endpoint {
   #notBefore = Number.NEGATIVE_INFINITY
   /** Whether `notBefore` is what the endpoint asked for. */
   #isAsked = false
-  /** A turn that waits to be used, and from when on it may be. */
-  #turn: { booked: BookedTurn; from: number } | null = null
+  /** The turn of the next call. */
+  #turn: Turn | null = null
   #inFlight = 0
   #answeredAt: number | null = null
   #failedCalls = 0
@@ -111,9 +113,10 @@ export class Endpoint {
     return this.#rate.isLimited ? this.#rate.perSecond : null
   }
 
-  /** Whether the next call must book a turn before it can begin. */
+  /** Whether the next call must book a turn before it can begin: there is none, or it was not used in time. */
   get needsTurn(): boolean {
-    return this.#turn === null && this.#limits.rates.length > 0
+    if (this.#turn && this.#clock.now() - this.#turn.from <= turnLastsMs) return false
+    return this.#limits.rates.length > 0
   }
 
   /** How long the next call has to wait, and what for. */
@@ -132,24 +135,27 @@ export class Endpoint {
 
   /** Books a turn for the next call, as if this one were it. */
   async bookTurn(call: Call): Promise<void> {
+    const late = this.#turn
+    this.#turn = null
+    if (late) await this.#limits.unbook(late.booked)
     const booked = await this.#limits.book(this.#estimate.guess(call.operator, call.messages))
     this.#turn = { booked, from: this.#clock.now() + booked.waitMs }
   }
 
   /** Takes the place of a call. To be used only where `wait` is over and no turn is needed. */
   begin(): Place {
-    const booked = this.#turn?.booked ?? null
+    const turn = this.#turn
     this.#turn = null
     this.#inFlight++
     this.#rate.take(this.#clock.now())
-    return { endpoint: this, booked, pass: this.#breaker.enter() }
+    return { endpoint: this, turn, pass: this.#breaker.enter() }
   }
 
   /** The call of a place is not made: its turn is left to the next one. */
-  giveBack({ booked, pass }: Place): void {
+  giveBack({ turn, pass }: Place): void {
     this.#inFlight--
     this.#breaker.leave(pass)
-    if (booked && this.#turn === null) this.#turn = { booked, from: this.#clock.now() }
+    if (turn && this.#turn === null) this.#turn = turn
   }
 
   /**
@@ -157,17 +163,16 @@ export class Endpoint {
    *
    * @throws {SituError} As `Model.complete`.
    */
-  async complete(call: Call, { booked, pass }: Place): Promise<ModelReply> {
+  async complete(call: Call, { turn, pass }: Place): Promise<ModelReply> {
     const begun = this.#clock.now()
     try {
       const reply = await this.#breaker.run(pass, () => this.model.complete(call))
       this.#answered(call, reply)
-      if (booked) await this.#limits.settle(booked, tokensOf(reply.usage))
+      if (turn) await this.#limits.settle(turn.booked, tokensOf(reply.usage))
       return reply
     } catch (error) {
-      if (error instanceof SituError && error.code === 'MODEL_RATE_LIMITED' && booked) {
-        await this.#limits.settle(booked, 0)
-      }
+      const isUnused = error instanceof SituError && error.code === 'MODEL_RATE_LIMITED'
+      if (turn && isUnused) await this.#limits.settle(turn.booked, 0)
       throw this.#failure(error, begun)
     } finally {
       this.#inFlight--
@@ -228,10 +233,16 @@ export class Endpoint {
   }
 }
 
+interface Turn {
+  booked: BookedTurn
+  /** When it may be used. */
+  from: number
+}
+
 /** The place of one call among those in flight. */
 export interface Place {
   endpoint: Endpoint
-  booked: BookedTurn | null
+  turn: Turn | null
   pass: Pass
 }
 

@@ -1,4 +1,3 @@
-import type { ModelReply } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Clock } from '../clock.ts'
 import { type Call, type Caller, CallRefused, type CallResult } from './caller.ts'
@@ -19,8 +18,6 @@ export interface GatePorts {
   clock: Clock
   /** Asked at the last moment before a call. @throws {CallRefused} It may not be made. */
   admit?: (call: Call) => void | Promise<void>
-  /** What a reply costs in US dollars; null where that is not known. */
-  costOf?: (endpoint: string, reply: ModelReply) => number | null
 }
 
 /** A call that waits for its turn. */
@@ -54,11 +51,6 @@ export class Gate implements Caller {
     return { cause, calls: this.#queue.size, sinceMs: this.#clock.now() - from }
   }
 
-  /** Whether a call has been answered since: then a failure may be the record's fault. */
-  hasAnsweredSince(time: number): boolean {
-    return this.endpoints.some(({ answeredAt }) => answeredAt !== null && answeredAt >= time)
-  }
-
   async call(call: Call): Promise<CallResult> {
     call.signal.throwIfAborted()
     if (call.draining.aborted) throw new CallRefused()
@@ -68,16 +60,12 @@ export class Gate implements Caller {
     const { endpoint } = place
     try {
       const reply = await endpoint.complete(call, place)
-      const costUsd = this.#ports.costOf?.(endpoint.model.endpoint, reply) ?? null
-      return {
-        reply,
-        isFromCache: false,
-        costUsd,
-        latencyMs: this.#clock.now() - begun,
-        endpoint: endpoint.model.endpoint,
-      }
+      const latencyMs = this.#clock.now() - begun
+      return { reply, isFromCache: false, costUsd: null, latencyMs, endpoint: endpoint.model.endpoint, key: null }
     } catch (error) {
-      throw (error instanceof SituError && this.#fatal) || error
+      if (!(error instanceof SituError)) throw error
+      error.endpointAnsweredAt = this.#answeredAt
+      throw this.#fatal ?? error
     } finally {
       this.#wakeUp()
     }
@@ -166,6 +154,12 @@ export class Gate implements Caller {
     const { endpoints } = this.#ports
     for (const { fatal } of endpoints) if (fatal) return fatal
     return endpoints.every(({ neverAnswered }) => neverAnswered) ? endpoints[0].neverAnswered : null
+  }
+
+  /** When any endpoint last answered; null where none has. */
+  get #answeredAt(): number | null {
+    const times = this.endpoints.flatMap(({ answeredAt }) => answeredAt ?? [])
+    return times.length > 0 ? Math.max(...times) : null
   }
 
   #noteCause(cause: WaitCause): void {
