@@ -149,12 +149,6 @@ export const errorTable = {
     exit: 1,
     help: "The brokers refuse the request: see the message, and the brokers' log.",
   },
-  MODEL_NEVER_ANSWERED: {
-    retryable: false,
-    stops: 'run',
-    exit: 1,
-    help: 'The endpoint has not answered one call: check base URL, network and that the server is up.',
-  },
   SPENDING_UNREACHABLE: {
     retryable: false,
     stops: 'run',
@@ -166,6 +160,12 @@ export const errorTable = {
     stops: 'run',
     exit: 1,
     help: 'Redis refuses: check user and password (SITU_SPENDING_PASSWORD), its rights, and that it has memory left.',
+  },
+  MODEL_NEVER_ANSWERED: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: 'The endpoint has not answered one call: check base URL, network and that the server is up.',
   },
   MODEL_UNREACHABLE: {
     retryable: true,

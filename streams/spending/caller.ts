@@ -24,7 +24,7 @@ export interface CallResult {
   latencyMs: number
   /** Name of the endpoint that answered: the model's own, or the one that stepped in for it. */
   endpoint: string
-  /** Key of the reply in the cache of paid replies; null where it is not kept. */
+  /** What the reply is kept under, for `reject`; null where it is not kept. */
   key: string | null
 }
 

@@ -1,3 +1,4 @@
+import type { Model, ModelReply } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Clock } from '../clock.ts'
 import { type Call, type Caller, CallRefused, type CallResult } from './caller.ts'
@@ -18,6 +19,8 @@ export interface GatePorts {
   clock: Clock
   /** Asked at the last moment before a call. @throws {CallRefused} It may not be made. */
   admit?: (call: Call) => void | Promise<void>
+  /** What a reply of a model costs in US dollars; null where that is not known. */
+  costOf?: (model: Model, reply: ModelReply) => number | null
 }
 
 /** A call that waits for its turn. */
@@ -51,6 +54,14 @@ export class Gate implements Caller {
     return { cause, calls: this.#queue.size, sinceMs: this.#clock.now() - from }
   }
 
+  /** When a call was last answered: a failure before a later one may be the record's fault. */
+  get #answeredAt(): number | null {
+    return this.endpoints.reduce<number | null>(
+      (last, { answeredAt }) => (answeredAt === null ? last : Math.max(last ?? 0, answeredAt)),
+      null,
+    )
+  }
+
   async call(call: Call): Promise<CallResult> {
     call.signal.throwIfAborted()
     if (call.draining.aborted) throw new CallRefused()
@@ -60,8 +71,15 @@ export class Gate implements Caller {
     const { endpoint } = place
     try {
       const reply = await endpoint.complete(call, place)
-      const latencyMs = this.#clock.now() - begun
-      return { reply, isFromCache: false, costUsd: null, latencyMs, endpoint: endpoint.model.endpoint, key: null }
+      const costUsd = this.#ports.costOf?.(endpoint.model, reply) ?? null
+      return {
+        reply,
+        isFromCache: false,
+        costUsd,
+        latencyMs: this.#clock.now() - begun,
+        endpoint: endpoint.model.endpoint,
+        key: null,
+      }
     } catch (error) {
       if (!(error instanceof SituError)) throw error
       error.endpointAnsweredAt = this.#answeredAt
@@ -154,12 +172,6 @@ export class Gate implements Caller {
     const { endpoints } = this.#ports
     for (const { fatal } of endpoints) if (fatal) return fatal
     return endpoints.every(({ neverAnswered }) => neverAnswered) ? endpoints[0].neverAnswered : null
-  }
-
-  /** When any endpoint last answered; null where none has. */
-  get #answeredAt(): number | null {
-    const times = this.endpoints.flatMap(({ answeredAt }) => answeredAt ?? [])
-    return times.length > 0 ? Math.max(...times) : null
   }
 
   #noteCause(cause: WaitCause): void {

@@ -274,14 +274,15 @@ describe('an outage', () => {
     expect(new Set(scene.codes)).toEqual(new Set(['MODEL_UNAVAILABLE']))
   })
 
-  it('shows that the endpoint is down, and tells when others were answered last', async () => {
+  it('shows that the endpoint is down, and each failure tells when any call was answered last', async () => {
     const scene = new Scene()
     await scene.answerOnce()
-    const answeredAt = scene.clock.now() - 900
+    const answered = scene.clock.now() - 900
     scene.model.answer = failing('MODEL_UNREACHABLE')
     await scene.load(8, 20_000, 100)
     expect(scene.gate.waiting).toMatchObject({ cause: 'endpoint is down', calls: 8 })
-    expect(scene.errors[0]).toMatchObject({ code: 'MODEL_UNREACHABLE', endpointAnsweredAt: answeredAt })
+    expect(scene.errors.length).toBeGreaterThan(0)
+    for (const error of scene.errors) expect(error).toMatchObject({ endpointAnsweredAt: answered })
   })
 
   it('obeys the Retry-After of a 503', async () => {
@@ -307,7 +308,7 @@ describe('a second endpoint', () => {
     await scene.load(0, 1)
     void scene.load(5, 3 * minute, 50)
     await scene.clock.advance(minute)
-    expect(scene.model.times.length - before).toBeLessThan(20)
+    expect(scene.model.times.length - before).toBeLessThan(25)
     expect(scene.second.times.length).toBeGreaterThan(1_000)
     expect(scene.results.at(-1)?.endpoint).toBe('second')
     scene.model.answer = ok
