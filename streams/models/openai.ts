@@ -91,13 +91,15 @@ export class OpenAiModel implements Model {
     }
   }
 
-  #body({ messages, replySchema, sample }: ModelRequest, format: Format): Record<string, unknown> {
+  #body({ messages, replySchema, sample, replyTokens }: ModelRequest, format: Format): Record<string, unknown> {
     const { seed } = this.parameters
+    const limit = Object.hasOwn(this.parameters, 'max_completion_tokens') ? 'max_completion_tokens' : 'max_tokens'
     return {
       model: this.model,
       messages,
       ...this.parameters,
       ...(sample > 0 && typeof seed === 'number' ? { seed: seed + sample } : {}),
+      ...(replyTokens === undefined ? {} : { [limit]: replyTokens }),
       ...responseFormat(format, replySchema),
     }
   }
