@@ -1,8 +1,9 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf, SituError } from '../../../schemas/errors.ts'
+import { makeFolder } from '../../make-folder.ts'
 import { ChangeSignal } from '../change-signal.ts'
 import { closedError } from '../outgoing.ts'
 import { applicationId, createTables, layoutVersion, pageBytes } from './layout.ts'
@@ -50,7 +51,7 @@ export class Database {
   /** @throws {SituError} DATA_UNREADABLE, DATA_CORRUPT, DATA_VERSION, DATA_IN_USE, DISK_FULL. */
   static async open(folder: string, options: DatabaseOptions): Promise<Database> {
     const path = databasePath(folder)
-    if (options.create && !options.readOnly) makeFolder(folder)
+    if (options.create && !options.readOnly) makeDataFolder(folder)
     else checkThere(folder, path)
     let sqlite: DatabaseSync
     try {
@@ -201,9 +202,9 @@ export function databasePath(folder: string): string {
   return join(folder, 'situ.db')
 }
 
-function makeFolder(folder: string): void {
+function makeDataFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
   } catch (cause) {
     throw new SituError('DATA_UNREADABLE', `data folder ${folder} can't be made: ${messageOf(cause)}`, { cause })
   }
