@@ -26,6 +26,7 @@ import { type KafkaOptions, type Settings, settingsOf } from './options.ts'
 import { Producer } from './producer.ts'
 import { Sockets } from './sockets.ts'
 import { TopicAdmin, type TopicDifference } from './topic-admin.ts'
+import { newestTime, type TopicBounds, topicBytes } from './topic-figures.ts'
 import { TransactionWriter } from './transaction.ts'
 import { Watch } from './watch.ts'
 
@@ -138,19 +139,9 @@ export class KafkaTransport implements Transport {
     return this.#admin.differences(specs)
   }
 
-  /** Kafka counts neither records nor bytes; `written` is known only where it is 0. */
+  /** Kafka does not count records; `written` is known only where it is 0. Bytes and newest message: see `survey`. */
   async topics(): Promise<TopicInfo[]> {
-    this.#checkOpen()
-    const found = await this.#admin.find()
-    return Promise.all(
-      found.map(async ({ name, partitions, config }) => {
-        const bounds = await this.#fetch.allBounds(name)
-        const isEmpty = bounds.every(({ end }) => end === 0)
-        const compacted = config.get('cleanup.policy')?.includes('compact') ?? false
-        const none = isEmpty ? 0 : null
-        return { name, partitions, compacted, records: none, written: none, bytes: none, newest: null }
-      }),
-    )
+    return (await this.#topicsWithBounds()).map(({ info }) => info)
   }
 
   async bounds(topic: string, partition: number): Promise<{ start: number; end: number }> {
@@ -193,11 +184,16 @@ export class KafkaTransport implements Transport {
   async survey(compacted: string): Promise<Survey> {
     const messages: Message[] = []
     for await (const message of this.compacted(compacted)) messages.push(message)
-    const topics = await this.topics()
-    const bounds = await Promise.all(
-      topics.map(async ({ name }) => (await this.#fetch.allBounds(name)).map(place => ({ topic: name, ...place }))),
+    const found = await this.#topicsWithBounds()
+    const bytes = await topicBytes(this.#asking, new Map(found.map(({ info }) => [info.name, info.partitions])))
+    const topics = await Promise.all(
+      found.map(async ({ info, bounds }) => {
+        const times = await Promise.all(bounds.map(place => newestTime(this.#reader, place, this.#closing.signal)))
+        const newest = Math.max(...times.map(time => time ?? Number.NEGATIVE_INFINITY))
+        return { ...info, bytes: bytes.get(info.name) ?? null, newest: Number.isFinite(newest) ? newest : null }
+      }),
     )
-    return { topics, bounds: bounds.flat(), messages }
+    return { topics, bounds: found.flatMap(({ bounds }) => bounds), messages }
   }
 
   async get(topic: string, key: string): Promise<Message | null> {
@@ -263,6 +259,20 @@ export class KafkaTransport implements Transport {
       confirm: ended => member.confirm(ended),
       onEnd: claim => member.ended(claim, claim.lost.aborted),
     })
+  }
+
+  async #topicsWithBounds(): Promise<{ info: TopicInfo; bounds: TopicBounds[] }[]> {
+    this.#checkOpen()
+    const found = await this.#admin.find()
+    return Promise.all(
+      found.map(async ({ name, partitions, config }) => {
+        const bounds = (await this.#fetch.allBounds(name)).map(place => ({ topic: name, ...place }))
+        const none = bounds.every(({ end }) => end === 0) ? 0 : null
+        const compacted = config.get('cleanup.policy')?.includes('compact') ?? false
+        const info = { name, partitions, compacted, records: none, written: none, bytes: null, newest: null }
+        return { info, bounds }
+      }),
+    )
   }
 
   #writer(name: string): TransactionWriter {

@@ -29,6 +29,7 @@ export interface Broker {
   readonly connectionPool: {
     readonly pool: readonly { isConnected(): boolean }[]
     getConnection(index: number): Promise<unknown>
+    send<T>(call: RawCall<T>): Promise<T>
   }
   isConnected(): boolean
   listOffsets(request: {
@@ -85,6 +86,18 @@ export interface Broker {
   }): Promise<{ memberAssignment: Buffer }>
   heartbeat(request: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>
   leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>
+}
+
+/** A request that kafkajs does not have. */
+export interface RawCall<T> {
+  request: {
+    apiKey: number
+    apiVersion: number
+    apiName: string
+    encode: () => Promise<{ buf: Buffer; buffer: Buffer }>
+  }
+  /** @param answer - From behind the header. */
+  response: { decode: (answer: Buffer) => Promise<T>; parse: (decoded: T) => Promise<T> }
 }
 
 export interface ProducerIdentity {
