@@ -1,3 +1,4 @@
+import { type Answer, int32, sendRaw, string } from './raw-request.ts'
 import type { Broker } from './wire.ts'
 
 export interface PartitionSize {
@@ -8,46 +9,28 @@ export interface PartitionSize {
   bytes: number
 }
 
-const describeLogDirs = { apiKey: 35, apiVersion: 1, apiName: 'DescribeLogDirs' }
+const throttleTimeBytes = 4
+const errorCodeBytes = 2
+/** How far the replica is behind (8), and whether it is one that is being moved here (1). */
+const replicaStateBytes = 9
 
 /**
- * Sizes of the replicas of some topics that a broker has; nothing of those that the user may not see.
+ * Sizes of the replicas of some topics that a broker has; nothing where the user may not describe the cluster.
  *
- * kafkajs knows the number of this request, but not the request.
- *
- * @see https://kafka.apache.org/protocol#The_Messages_DescribeLogDirs
+ * @param topics - How many partitions each has.
+ * @see https://kafka.apache.org/protocol DescribeLogDirs, version 1
  */
-export function readLogDirs({ connectionPool }: Broker, topics: ReadonlyMap<string, number>): Promise<PartitionSize[]> {
-  const payload = encode(topics)
-  return connectionPool.send({
-    // kafkajs takes an encoder of its own, of which it uses these two.
-    request: { ...describeLogDirs, encode: async () => ({ buf: payload, buffer: payload }) },
-    response: { decode: async answer => decode(answer), parse: async sizes => sizes },
-  })
-}
-
-/** @param topics - How many partitions each has. */
-function encode(topics: ReadonlyMap<string, number>): Buffer {
-  const parts = [int32(topics.size)]
-  for (const [topic, partitions] of topics) {
-    const name = Buffer.from(topic)
-    const length = Buffer.alloc(2)
-    length.writeInt16BE(name.length)
+export function readLogDirs(broker: Broker, topics: ReadonlyMap<string, number>): Promise<PartitionSize[]> {
+  const wanted = [...topics].map(([topic, partitions]) => {
     const numbers = Array.from({ length: partitions }, (_, partition) => int32(partition))
-    parts.push(length, name, int32(partitions), ...numbers)
-  }
-  return Buffer.concat(parts)
-}
-
-function int32(value: number): Buffer {
-  const bytes = Buffer.alloc(4)
-  bytes.writeInt32BE(value)
-  return bytes
+    return Buffer.concat([string(topic), int32(partitions), ...numbers])
+  })
+  const body = Buffer.concat([int32(topics.size), ...wanted])
+  return sendRaw(broker, { apiKey: 35, apiVersion: 1, apiName: 'DescribeLogDirs', body, read: readSizes })
 }
 
 /** A folder that the broker can't read has an error, and then no topics. */
-function decode(bytes: Buffer): PartitionSize[] {
-  const answer = new Answer(bytes)
+function readSizes(answer: Answer): PartitionSize[] {
   answer.take(throttleTimeBytes)
   const folders = answer.array(() => {
     answer.take(errorCodeBytes)
@@ -62,40 +45,4 @@ function decode(bytes: Buffer): PartitionSize[] {
     })
   })
   return folders.flat(2)
-}
-
-const throttleTimeBytes = 4
-const errorCodeBytes = 2
-/** How far the replica is behind (8), and whether it is one that is being moved here (1). */
-const replicaStateBytes = 9
-
-/** Takes values from the front of some bytes. */
-class Answer {
-  #rest: Buffer
-
-  constructor(bytes: Buffer) {
-    this.#rest = bytes
-  }
-
-  take(bytes: number): Buffer {
-    const taken = this.#rest.subarray(0, bytes)
-    this.#rest = this.#rest.subarray(bytes)
-    return taken
-  }
-
-  int32(): number {
-    return this.take(4).readInt32BE()
-  }
-
-  int64(): number {
-    return Number(this.take(8).readBigInt64BE())
-  }
-
-  string(): string {
-    return this.take(this.take(2).readInt16BE()).toString()
-  }
-
-  array<T>(read: () => T): T[] {
-    return Array.from({ length: this.int32() }, read)
-  }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import kafkajs, { Kafka } from 'kafkajs'
+import type { Kafka } from 'kafkajs'
 import { SituError } from '../../../schemas/errors.ts'
 import { checkCompacted, closedError, OutgoingCheck } from '../outgoing.ts'
 import type {
@@ -17,6 +17,7 @@ import type {
 } from '../transport.ts'
 import { Brokers } from './brokers.ts'
 import { KafkaClaim } from './claim.ts'
+import { createClient } from './client.ts'
 import { Fetch } from './fetch.ts'
 import { GroupMember } from './group-member.ts'
 import { LogReader } from './log-reader.ts'
@@ -29,8 +30,6 @@ import { TopicAdmin, type TopicDifference } from './topic-admin.ts'
 import { newestTime, type TopicBounds, topicBytes } from './topic-figures.ts'
 import { TransactionWriter } from './transaction.ts'
 import { Watch } from './watch.ts'
-
-const { logLevel } = kafkajs
 
 /** What a broker adds to the key and value of one message: headers, and the header of its batch. */
 const overheadBytes = 8192
@@ -83,20 +82,7 @@ export class KafkaTransport implements Transport {
   constructor(settings: Settings) {
     this.#settings = settings
     this.#sockets = new Sockets(settings.socketFactory)
-    this.#kafka = new Kafka({
-      brokers: [...settings.brokers],
-      clientId: settings.clientId,
-      ...(settings.ssl && { ssl: settings.ssl }),
-      ...(settings.sasl && { sasl: settings.sasl }),
-      socketFactory: this.#sockets.factory,
-      connectionTimeout: 3000,
-      authenticationTimeout: 5000,
-      requestTimeout: 15_000,
-      // What is tried again, and how long, is decided here and not in kafkajs.
-      retry: { retries: settings.brokers.length, initialRetryTime: 20, maxRetryTime: 200 },
-      logLevel: logLevel.WARN,
-      logCreator: () => entry => settings.log.debug({ kafkajs: entry.log }, entry.log.message),
-    })
+    this.#kafka = createClient(settings, this.#sockets.factory)
     this.#asking = new Brokers(this.#kafka, settings)
     this.#following = new Brokers(this.#kafka, settings)
     this.#writing = new Brokers(this.#kafka, settings)

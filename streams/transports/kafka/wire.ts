@@ -18,6 +18,9 @@ export interface Cluster {
   refreshMetadataIfNecessary(): Promise<void>
   addMultipleTargetTopics(topics: readonly string[]): Promise<void>
   findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[]
+  /** Known once the metadata was refreshed. */
+  readonly brokerPool: { readonly metadata: { readonly brokers: readonly { nodeId: number }[] } }
+  findControllerBroker(): Promise<Broker>
   findBroker(node: { nodeId: number | string }): Promise<Broker>
   findGroupCoordinator(coordinator: { groupId: string; coordinatorType: 0 | 1 }): Promise<Broker>
   removeBroker(address: { host: string; port: number }): void
@@ -32,6 +35,7 @@ export interface Broker {
     send<T>(call: RawCall<T>): Promise<T>
   }
   isConnected(): boolean
+  findGroupCoordinator(wanted: { groupId: string; coordinatorType: 0 | 1 }): Promise<unknown>
   listOffsets(request: {
     isolationLevel: 0 | 1
     topics: { topic: string; partitions: { partition: number; timestamp: number }[] }[]
