@@ -7,7 +7,7 @@ import type { Survey, TopicInfo } from '../transports/transport.ts'
 import { type PlacedStage, readVariants } from '../variants.ts'
 
 export interface StageStatus extends Counters {
-  /** Inputs that no task has taken yet. */
+  /** Inputs that no task has taken yet; on Kafka by their offsets, of which transactions take some. */
   lag: number
   /** Inputs finished a second, over about the last minute. */
   recordsPerSecond: number
@@ -101,9 +101,11 @@ function countedIn(
   const counters = Object.values(operators)
   if (topic === 'dropped') return counters.reduce((total, stage) => total + sum(stage.dropped), 0)
   if (topic === 'failed') return counters.reduce((total, stage) => total + sum(stage.failed), 0)
+  const writer = placed.find(({ stage }) => stage.output === topic)
+  // Articles come from elsewhere too.
+  if (writer && writer.stage.operator.to !== 'article') return operators[writer.key]?.out ?? null
   const reader = placed.find(({ stage }) => stage.input === topic && !stage.from && !stage.until)
   if (reader) return (operators[reader.key]?.in ?? 0) + (operators[reader.key]?.lag ?? 0)
-  const writer = placed.find(({ stage }) => stage.output === topic)
   return (writer && operators[writer.key]?.out) ?? null
 }
 
