@@ -4,7 +4,7 @@ import type { Config } from './config.ts'
 import type { Pipeline } from './pipeline.ts'
 import { endsOf, variantMessage } from './replay.ts'
 import { emptyCounters, sum } from './task/task-record.ts'
-import { mainVariant, partitionOf, type Stage, stageOf, tasksOf } from './topology.ts'
+import { mainVariant, ownTopicSpecs, partitionOf, type Stage, stageOf, tasksOf } from './topology.ts'
 import type { OutgoingMessage } from './transports/transport.ts'
 import { createOwnTopics, downstreamOf, type Line, readVariants, toRecord, type Variants } from './variants.ts'
 
@@ -85,7 +85,7 @@ export async function removeVariant(pipeline: Pipeline, name: string): Promise<R
   const line = variants.find(name)
   const { record } = line
   if (line === variants.main || !record) throw new SituError('USAGE', 'the main line is no variant that can be removed')
-  const topics = line.stages.flatMap(({ output, state }) => (state === null ? [output] : [output, state]))
+  const topics = line.stages.flatMap(stage => ownTopicSpecs(stage, pipeline.partitions).map(({ name }) => name))
   for (const { line: other, stage } of variants.placed) {
     if (other === line || !topics.includes(stage.input)) continue
     throw new SituError('DATA_IN_USE', `${stage.name} of variant ${other.name} reads ${stage.input}: remove that first`)

@@ -81,9 +81,9 @@ async function createOnKafka(config: Config): Promise<Created> {
     const { partitions } = config.settings
     const wanted = await transport.topicDifferences(topicSpecs(partitions))
     const missing = wanted.filter(({ setting }) => setting === 'exists').map(({ topic }) => topic)
-    const there = partitionsOf(await transport.topics())
-    await registerSchemas(new Serde(await openRegistry(config)), config)
-    await transport.createTopics(topicSpecs(there ?? partitions))
+    const made = partitionsOf(await transport.topics()) ?? partitions
+    await registerSchemas(new Serde(await openRegistry(config)), config, made)
+    await transport.createTopics(topicSpecs(made))
     const differences = wanted.filter(({ setting }) => setting !== 'exists')
     return { created: missing, differences }
   } finally {
