@@ -1,6 +1,7 @@
 import { SituError } from '../schemas/errors.ts'
 import type { Failed, Task, VariantStage } from '../schemas/records.ts'
 import type { Config } from './config.ts'
+import { isIngest } from './ingest.ts'
 import type { Pipeline } from './pipeline.ts'
 import { endsOf, variantMessage } from './replay.ts'
 import { emptyCounters, sum } from './task/task-record.ts'
@@ -124,7 +125,7 @@ async function checkPromotable(pipeline: Pipeline, line: Line, main: Line): Prom
 async function checkArticles({ transport, partitions }: Pipeline, { output, name }: Stage): Promise<void> {
   for (let partition = 0; partition < partitions; partition++) {
     for await (const { messages } of transport.read(output, partition, 0)) {
-      if (!messages.some(({ parent }) => parent === null)) continue
+      if (!messages.some(({ parent }) => parent === null || isIngest(parent))) continue
       const rule = `${output} holds articles that no ${name} made (situ ingest --as article)`
       throw new SituError('USAGE', `a variant of ${name} can't be the main line: ${rule}`)
     }
