@@ -79,9 +79,9 @@ async function createOnKafka(config: Config): Promise<Created> {
   const transport = await openBrokers(config)
   try {
     const { partitions } = config.settings
-    const wanted = await transport.topicDifferences(topicSpecs(partitions))
-    const missing = wanted.filter(({ setting }) => setting === 'exists').map(({ topic }) => topic)
     const made = partitionsOf(await transport.topics()) ?? partitions
+    const wanted = await transport.topicDifferences(topicSpecs(made).map(spec => ({ ...spec, partitions })))
+    const missing = wanted.filter(({ setting }) => setting === 'exists').map(({ topic }) => topic)
     await registerSchemas(new Serde(await openRegistry(config)), config, made)
     await transport.createTopics(topicSpecs(made))
     const differences = wanted.filter(({ setting }) => setting !== 'exists')

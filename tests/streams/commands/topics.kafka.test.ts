@@ -19,7 +19,7 @@ function environment(prefix: string): Record<string, string> {
   return { SITU_BROKERS: brokers.join(','), SITU_REGISTRY: registry, SITU_PREFIX: prefix }
 }
 
-const names = topicSpecs(1).map(({ name }) => name)
+const names = topicSpecs(3).map(({ name }) => name)
 
 describe('situ topics --create', () => {
   it('makes every topic as configured, and nothing the second time', async () => {
