@@ -75,7 +75,6 @@ describe('clean texts that a foreign producer writes to any partition', () => {
     await producer.send({ topic: `${prefix}.article`, messages })
     const work = ['run', '--model', 'stand-in']
     await Promise.all([mustSitu(work, options), mustSitu(work, options)])
-    await mustSitu(work, options)
 
     const { operators, conservation, notes } = await json('topics', '--verify')
     expect({ conservation, notes }).toEqual({
@@ -151,7 +150,7 @@ describe('topics --verify', () => {
         found.push(...status.differences, ...differences)
         return status.operators['dedupe-instruction']
       }
-      while (wrote < 300) {
+      while (wrote < 160) {
         const messages = Array.from({ length: 20 }, (_, index) => ({
           key: randomUUID(),
           partition: index % partitions,
@@ -160,7 +159,7 @@ describe('topics --verify', () => {
         await producer.send({ topic: `${prefix}.article`, messages })
         await look()
       }
-      await until(async () => ((await look())?.in ?? 0) >= 300, 120_000, 'all worked')
+      await until(async () => ((await look())?.in ?? 0) >= 160, 120_000, 'all worked')
       return found
     })
     expect(verified).toEqual([])
