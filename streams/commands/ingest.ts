@@ -115,7 +115,7 @@ export function createIngest(
       topicName,
       partitionOf: (noun, record) => partitionOf(noun, record, partitions),
     },
-    { ...defaultIngestOptions, name: randomBytes(8).toString('hex'), ...options },
+    { ...defaultIngestOptions, name: randomBytes(6).toString('hex'), ...options },
   )
 }
 

@@ -112,6 +112,36 @@ describe('clean texts that a foreign producer writes to any partition', () => {
     await mustSitu(['variants', 'remove', 'again', '--yes'], options)
     expect((await json('topics', '--verify')).conservation).toBe('ok')
   })
+
+  it('are sent on once, though workers are killed meanwhile', { timeout: 240_000 }, async () => {
+    const { prefix, options, json, ground } = await openGround()
+    const encode = await encoder(prefix, 'article')
+    const many = 900
+    await withPipeline(ground, async ({ transport }) => {
+      const sentOn = async () => {
+        const all = Array.from({ length: partitions }, (_, one) => transport.bounds('dedupe-document-in', one))
+        return (await Promise.all(all)).reduce((total, { end }) => total + end, 0)
+      }
+      for (let first = 0; first < many; first += many / 3) {
+        const before = await sentOn()
+        const worker = new Situ(['run', 'dedupe-document', '--follow'], options)
+        running.push(worker)
+        const messages = Array.from({ length: (2 * many) / 3 }, (_, index) => ({
+          key: randomUUID(),
+          partition: index % partitions,
+          value: encode(articleOf(`Text ${first + (index % (many / 3))} of many.`)),
+        }))
+        await producer.send({ topic: `${prefix}.article`, messages })
+        await until(async () => (await sentOn()) > before, 60_000, 'inputs sent on')
+        worker.child.kill('SIGKILL')
+        await worker.done
+      }
+    })
+    await mustSitu(['run', 'dedupe-document'], options)
+    const { operators, conservation } = await json('topics', '--verify')
+    expect(conservation).toBe('ok')
+    expect(operators['dedupe-document']).toMatchObject({ in: 2 * many, done: many, dropped: { repeat: many } })
+  })
 })
 
 describe('what ingest wrote', () => {
