@@ -47,7 +47,7 @@ export async function examineKafka(
 async function examine(
   brokers: Brokers,
   admin: TopicAdmin,
-  { brokers: addresses, connectTimeoutMs: withinMs, prefix, group }: Settings,
+  { brokers: addresses, connectTimeoutMs: withinMs, prefix }: Settings,
   specs: readonly TopicSpec[],
   tasks: readonly TaskSpec[],
 ): Promise<Examination> {
@@ -58,7 +58,7 @@ async function examine(
   const releases = new Map(await brokers.call(`brokers ${addresses.join(', ')}`, readReleases, { withinMs }))
   const names = specs.map(({ name }) => brokers.wireName(name))
   const { missing, absent } = await missingTopicRights(brokers, names)
-  const missingRights = [...missing, ...(await missingWorkerRights(brokers, namesOf(tasks, prefix, group)))]
+  const missingRights = [...missing, ...(await missingWorkerRights(brokers, namesOf(tasks, prefix)))]
   const isHidden = missing.some(({ rights }) => rights.includes('DescribeConfigs'))
   const missingSpecs = specs.filter(({ name }) => absent.includes(brokers.wireName(name)))
   return {
