@@ -110,7 +110,7 @@ describe('verify', () => {
     const pipeline = await memoryPipeline()
     const { transport, serde } = pipeline
     const counters = { ...emptyCounters(), in: 2, done: 2, out: 2 }
-    const common = { stage: 'ingest', partition: 0, epoch: 0, configuration: null, positions: [], time: 0 }
+    const common = { stage: 'ingest', partition: 0, epoch: 0, configuration: null, positions: [], time: 0, work: null }
     const task = (id: string) => ({ ...common, id, counters, variant: 'main' })
     const tasks = ['ingest-whole', 'ingest-short'].map(id => ({
       topic: 'task',
