@@ -24,7 +24,7 @@ export interface CallResult {
   latencyMs: number
   /** Name of the endpoint that answered: the model's own, or the one that stepped in for it. */
   endpoint: string
-  /** What the reply is kept under, for `ReplyCache.reject`; null where it is not kept. */
+  /** What the reply is kept under, for `reject`; null where it is not kept. */
   key: string | null
 }
 
@@ -37,7 +37,20 @@ export interface Caller {
    * @throws {CallRefused} No new call may begin.
    */
   call(call: Call): Promise<CallResult>
+  /** Keeps replies from ever being served again, where a layer serves kept ones. */
+  reject?(keys: readonly string[]): Promise<void>
 }
 
 /** Thrown where a call may not begin: the record stays uncommitted, and the next run takes it again. */
 export class CallRefused extends Error {}
+
+/** The calls themselves, without any layer. */
+export const directCaller: Caller = {
+  async call(call) {
+    if (call.draining.aborted) throw new CallRefused()
+    const begun = performance.now()
+    const reply = await call.model.complete(call)
+    const latencyMs = performance.now() - begun
+    return { reply, isFromCache: false, costUsd: null, latencyMs, endpoint: call.model.endpoint, key: null }
+  },
+}
