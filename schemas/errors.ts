@@ -161,9 +161,15 @@ export const errorTable = {
     exit: 1,
     help: 'Redis refuses: check user and password (SITU_SPENDING_PASSWORD), its rights, and that it has memory left.',
   },
+  MODEL_NEVER_ANSWERED: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: 'The endpoint has not answered one call: check base URL, network and that the server is up.',
+  },
   MODEL_UNREACHABLE: {
     retryable: true,
-    stops: 'run',
+    stops: 'record',
     exit: 1,
     help: 'Nothing answers at the base URL: is the server up?',
   },

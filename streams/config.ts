@@ -233,6 +233,11 @@ function parseModels(path: string, value: unknown, problems: string[]): Record<s
     const endpoint = parseStrict(endpointSchema, given, `${path}: models.${name}`, problems)
     if (endpoint) models[name] = endpoint
   }
+  for (const [name, { failover }] of Object.entries(models)) {
+    if (failover === undefined || (Object.hasOwn(models, failover) && failover !== name)) continue
+    const rule = failover === name ? 'is the model itself' : `is no model${closestName(failover, Object.keys(models))}`
+    problems.push(`${path}: models.${name}.failover: ${failover} ${rule}`)
+  }
   return models
 }
 
@@ -266,4 +271,10 @@ function parseStrict<T>(schema: z.ZodType<T>, value: unknown, where: string, pro
 /** A copy with some settings replaced, for a command that brings its own. */
 export function withSettings(config: Config, changed: Partial<Config['settings']>): Config {
   return Object.freeze({ ...config, settings: Object.freeze({ ...config.settings, ...changed }) })
+}
+
+/** What opens the store of paid replies, rates and sums. */
+export function spendingConnection({ settings, environment }: Config) {
+  const { data, spending, prefix } = settings
+  return { data, spending, password: environment[secretVariables.spending], prefix }
 }

@@ -1,11 +1,17 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '../../streams/clock.ts'
+
+interface Sleeper {
+  at: number
+  wake: () => void
+}
 
 /** A clock that stands still until it is advanced. */
 export class VirtualClock implements Clock {
   #now: number
-  #sleepers: { at: number; wake: () => void }[] = []
+  readonly #sleepers = new Set<Sleeper>()
 
-  constructor(now = 1_000_000) {
+  constructor(now = 1_700_000_000_000) {
     this.#now = now
   }
 
@@ -14,38 +20,34 @@ export class VirtualClock implements Clock {
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise(resolve => {
-      if (signal?.aborted) return resolve()
-      const sleeper = { at: this.#now + ms, wake: resolve }
-      this.#sleepers.push(sleeper)
-      const end = () => {
-        this.#sleepers = this.#sleepers.filter(other => other !== sleeper)
-        resolve()
-      }
-      signal?.addEventListener('abort', end, { once: true })
-    })
+    if (signal?.aborted || ms <= 0) return Promise.resolve()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const wake = () => {
+      this.#sleepers.delete(sleeper)
+      signal?.removeEventListener('abort', wake)
+      resolve()
+    }
+    const sleeper: Sleeper = { at: this.#now + ms, wake }
+    this.#sleepers.add(sleeper)
+    signal?.addEventListener('abort', wake, { once: true })
+    return promise
   }
 
-  /** Wakes in order what sleeps until then, and lets each do what it does. */
+  /** Lets the time pass; whoever sleeps wakes at his time, and has done what he can before the next one wakes. */
   async advance(ms: number): Promise<void> {
-    const until = this.#now + ms
-    await settle()
-    for (;;) {
-      const next = this.#sleepers.reduce<{ at: number; wake: () => void } | null>(
-        (first, sleeper) => (sleeper.at <= until && (!first || sleeper.at < first.at) ? sleeper : first),
-        null,
-      )
-      if (!next) break
-      this.#sleepers.splice(this.#sleepers.indexOf(next), 1)
+    const end = this.#now + ms
+    await setImmediate()
+    for (let next = this.#next(end); next; next = this.#next(end)) {
       this.#now = Math.max(this.#now, next.at)
       next.wake()
-      await settle()
+      await setImmediate()
     }
-    this.#now = until
-    await settle()
+    this.#now = end
   }
-}
 
-function settle(): Promise<void> {
-  return new Promise(resolve => setImmediate(resolve))
+  #next(end: number): Sleeper | undefined {
+    let next: Sleeper | undefined
+    for (const sleeper of this.#sleepers) if (sleeper.at <= end && sleeper.at < (next?.at ?? Infinity)) next = sleeper
+    return next
+  }
 }
