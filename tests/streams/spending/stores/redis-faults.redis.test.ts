@@ -62,12 +62,13 @@ describe('redis spending store, faults', () => {
   it('tells of a Redis that takes no more', async () => {
     await start('--maxmemory', '1mb', '--maxmemory-policy', 'noeviction')
     const store = await open()
+    await store.putReply(keyOf(99), paidReply('small'))
     const large = paidReply(randomBytes(300_000).toString('latin1'))
     const fill = async () => {
       for (let index = 0; index < 20; index++) await store.putReply(keyOf(index), large)
     }
     await expectError(fill, 'SPENDING_REFUSED', 'maxmemory')
-    expect(await store.getReply(keyOf(0))).toEqual(large)
+    expect(await store.getReply(keyOf(99))).toEqual(paidReply('small'))
   })
 
   it('lets callers wait while Redis is away, says so once, and adds nothing twice', async () => {
