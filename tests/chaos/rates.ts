@@ -22,7 +22,7 @@ export async function run(options: ScriptOptions): Promise<void> {
 }
 
 async function followCapacity(options: ScriptOptions): Promise<void> {
-  const phaseMs = 1000 * Number(options.values.seconds ?? (options.short ? 45 : 90))
+  const phaseMs = 1000 * Number(options.values.seconds ?? (options.short ? 60 : 90))
   const folder = temporaryFolder()
   const phases = capacities.map(requestsPerSecond => ({
     requestsPerSecond,
@@ -56,7 +56,12 @@ function capacityFigures(calls: readonly LoggedCall[], first: number, phaseMs: n
     const [from, until] = [first + phase * phaseMs + adaptingMs, first + (phase + 1) * phaseMs]
     const accepted = calls.filter(({ arrived, outcome }) => outcome === 'ok' && arrived >= from && arrived < until)
     const name = `used of ${perSecond} a second, from 30 s after the ${phase === 0 ? 'start' : `change ${phase}`}`
-    return { name, value: (100 * accepted.length) / ((perSecond * (until - from)) / 1000), unit: '%', goal: { least: 90 } }
+    return {
+      name,
+      value: (100 * accepted.length) / ((perSecond * (until - from)) / 1000),
+      unit: '%',
+      goal: { least: 90 },
+    }
   })
   const refused = calls.filter(({ outcome }) => outcome === 'rate-limited').length
   return [
@@ -131,7 +136,12 @@ function limitFigures(
     { name: 'most tokens in 60 s', value: most.tokens, goal: { most: limits.tokensPerMinute } },
     { name: 'used of requests per minute', value: 100 * requestShare, unit: '%' },
     { name: 'used of tokens per minute', value: 100 * tokenShare, unit: '%' },
-    { name: 'used of the tighter one', value: 100 * Math.max(requestShare, tokenShare), unit: '%', goal: { least: 85 } },
+    {
+      name: 'used of the tighter one',
+      value: 100 * Math.max(requestShare, tokenShare),
+      unit: '%',
+      goal: { least: 85 },
+    },
   ]
 }
 
@@ -141,7 +151,8 @@ function mostInWindow(calls: readonly LoggedCall[], amountOf: (call: LoggedCall)
   let [most, sum, from] = [0, 0, 0]
   for (const call of sorted) {
     sum += amountOf(call)
-    for (let old = sorted[from]; old && old.arrived <= call.arrived - minuteMs; old = sorted[++from]) sum -= amountOf(old)
+    for (let old = sorted[from]; old && old.arrived <= call.arrived - minuteMs; old = sorted[++from])
+      sum -= amountOf(old)
     most = Math.max(most, sum)
   }
   return most
