@@ -6,7 +6,8 @@ import type { Clock } from './clock.ts'
 import { makeEvidence } from './evidence.ts'
 import { contentId } from './identity.ts'
 import type { InputEvent, InputFault, InputItem } from './inputs/read-inputs.ts'
-import { emptyCounters } from './task/task-record.ts'
+import { Pace } from './task/pace.ts'
+import { emptyCounters, finished } from './task/task-record.ts'
 import type { OutgoingMessage, Transport } from './transports/transport.ts'
 
 export interface IngestPorts {
@@ -73,6 +74,8 @@ export class Ingest {
   readonly #options: IngestOptions
   #counters: Counters = emptyCounters()
   #unreadable = 0
+  #commits = 0
+  readonly #pace: Pace
   #taken = 0
   #batches = new Map<ErrorCode | null, Batch>()
   #waiting = 0
@@ -81,6 +84,7 @@ export class Ingest {
   constructor(ports: IngestPorts, options: IngestOptions) {
     this.#ports = ports
     this.#options = options
+    this.#pace = new Pace(ports.clock.now(), 0)
   }
 
   /** What is committed. */
@@ -169,6 +173,8 @@ export class Ingest {
       const finish = (count: number) => this.#taskMessage(countersAfter(this.#counters, batch, count))
       const alreadyThere = await this.#ports.transport.produce([...batch.messages.values()], finish)
       this.#counters = countersAfter(this.#counters, batch, alreadyThere)
+      this.#commits++
+      this.#pace.note(this.#ports.clock.now(), finished(this.#counters))
       this.#options.onCommit?.(this.counts)
     }
   }
@@ -213,6 +219,7 @@ export class Ingest {
   }
 
   #taskMessage(counters: Counters): OutgoingMessage {
+    const time = this.#ports.clock.now()
     const task: Task = {
       id: `ingest-${this.#options.uuid}`,
       stage: 'ingest',
@@ -221,8 +228,9 @@ export class Ingest {
       configuration: null,
       positions: [],
       counters,
-      time: this.#ports.clock.now(),
+      time,
       variant: 'main',
+      work: { commits: this.#commits + 1, taken: 1, ...this.#pace.at(time) },
     }
     return { ...this.#message('task', task), ifAbsent: false }
   }

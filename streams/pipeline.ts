@@ -5,11 +5,12 @@ import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { kafkaOptions, registryConnection } from './kafka-settings.ts'
 import { createLogger } from './log.ts'
+import type { ConfluentRegistry } from './registries/confluent.ts'
 import { EmbeddedRegistry } from './registries/embedded.ts'
-import { stages, topicNouns, topicSpecs } from './topology.ts'
+import { stages, tasksOf, topicNouns, topicSpecs } from './topology.ts'
 import { openEmbedded } from './transports/embedded/index.ts'
 import type { RetentionOptions } from './transports/embedded/retention.ts'
-import type { KafkaTransport } from './transports/kafka/index.ts'
+import type { Examination, KafkaTransport } from './transports/kafka/index.ts'
 import type { TopicInfo, Transport } from './transports/transport.ts'
 
 /** An opened log with its registry: what every command works on. */
@@ -87,8 +88,21 @@ export async function openBrokers(config: Config): Promise<KafkaTransport> {
   return openKafka({ ...options, log: createLogger(config) })
 }
 
+/** What `situ check` asks of the brokers. @throws {SituError} BROKER_UNREACHABLE, BROKER_AUTHENTICATION */
+export async function examineBrokers(config: Config): Promise<Examination> {
+  const { settings, environment } = config
+  const options = { ...kafkaOptions(settings, environment), log: createLogger(config) }
+  const { examineKafka } = await import('./transports/kafka/index.ts')
+  const { partitions } = settings
+  return examineKafka(
+    options,
+    topicSpecs(partitions),
+    stages.flatMap(stage => tasksOf(stage, 1)),
+  )
+}
+
 /** The registry of a log on Kafka. */
-export async function openRegistry({ settings, environment }: Config): Promise<SchemaRegistry> {
+export async function openRegistry({ settings, environment }: Config): Promise<ConfluentRegistry> {
   const { ConfluentRegistry } = await import('./registries/confluent.ts')
   return new ConfluentRegistry(registryConnection(settings, environment))
 }

@@ -205,7 +205,8 @@ async function closedTasks({ transport, serde, clock, partitions }: Pipeline, li
     const { dropped } = task.counters
     if (sum(dropped) === 0) continue
     const counters = { ...emptyCounters(), in: sum(dropped), dropped }
-    const closed: Task = { ...task, id: `removed-${time}-${task.id}`, variant: '', positions: [], counters, time }
+    const id = `removed-${time}-${task.id}`
+    const closed: Task = { ...task, id, variant: '', positions: [], counters, time, work: null }
     const { value: encoded } = serde.encode('task', closed)
     messages.push({ topic: 'task', partition: partitionOf('task', closed, partitions), key: closed.id, value: encoded })
   }

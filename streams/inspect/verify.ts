@@ -1,11 +1,12 @@
-import type { Noun } from '../../schemas/records.ts'
+import type { Noun, Task } from '../../schemas/records.ts'
 import { identify } from '../identity.ts'
 import type { Pipeline } from '../pipeline.ts'
+import { Position } from '../task/position.ts'
 import { sum } from '../task/task-record.ts'
 import type { Stage } from '../topology.ts'
 import type { Message, Survey } from '../transports/transport.ts'
 import { type PlacedStage, readVariants } from '../variants.ts'
-import type { StageStatus } from './status.ts'
+import { readTasks, type StageStatus } from './status.ts'
 
 export interface Verified {
   /** What does not add up, a line each. */
@@ -20,6 +21,8 @@ class Outcomes {
   readonly outputs = new Counts()
   readonly dropped = new Counts()
   readonly failed = new Counts()
+  /** Inputs without an outcome, by the positions of the tasks: an offset may be none of a message. */
+  waiting = 0
   /** Dead letters of inputs that could not be read: their ids are not known. */
   readonly unread = new Set<string>()
 
@@ -114,10 +117,15 @@ async function readOutcomes(
     const own = placed.find(({ stage }) => stage.name === operator && stage.variant === variant)
     return { own: (own && outcomes.get(own.key)) ?? new Outcomes(), droppedFrom: own ? droppedFromOf(own) : [] }
   }
+  const tasks = await readTasks(pipeline, survey)
   for (const { stage } of placed) {
     const { own } = of(stage.name, stage.variant)
+    const positions = positionsOf(tasks, stage)
     for await (const message of records(pipeline, survey, stage.input, stop)) {
-      if (isInRange(stage, message)) own.inputs.add(await idOf(pipeline, stage.operator.from, message))
+      if (!isInRange(stage, message)) continue
+      own.inputs.add(await idOf(pipeline, stage.operator.from, message))
+      const position = positions.get(message.partition)
+      if (!position || (message.offset >= position.next && !position.wasFinished(message.offset))) own.waiting++
     }
   }
   for (const { stage } of placed) {
@@ -140,6 +148,17 @@ async function readOutcomes(
     else own.failed.add(input)
   }
   return outcomes
+}
+
+/** Of the tasks of a stage in its input, by partition. */
+function positionsOf(tasks: readonly Task[], { name, variant, input }: Stage): Map<number, Position> {
+  const own = tasks.filter(task => task.stage === name && task.variant === variant)
+  return new Map(
+    own.flatMap(({ partition, positions }) => {
+      const stored = positions.find(({ topic }) => topic === input)
+      return stored ? [[partition, new Position(input, stored)] as const] : []
+    }),
+  )
 }
 
 /** The id that a stage gives its input: the key of what Situ wrote, and made from the content of what others did. */
@@ -208,7 +227,7 @@ function compare(
   counted: StageStatus,
   { input, output, isWhole }: { input: string; output: string; isWhole: (...topics: string[]) => boolean },
 ): string[] {
-  const open = counted.inFlight + counted.lag
+  const open = own.waiting
   const failed = own.failed.total + own.unread.size
   // Which of several same inputs is open can't be told.
   const mayBeOpen = own.inputs.hasRepeats && counted.done < own.done && counted.done >= own.done - open
@@ -217,7 +236,7 @@ function compare(
   const results = [output, 'dropped', 'failed']
   // Inputs are told apart by id: where an old one is deleted, the same content may have come again.
   const pairs: [what: string, from: string[], counted: number, found: number][] = [
-    ['in + lag', [input], counted.in + counted.lag, own.inputs.total],
+    ['in + lag', [input], counted.in + open - counted.inFlight, own.inputs.total],
     ['done', [input, output], counted.done, done],
     ['out', [output], counted.out, own.outputs.total],
     ['dropped', [input, 'dropped'], sum(counted.dropped), own.dropped.total],

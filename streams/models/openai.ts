@@ -1,4 +1,5 @@
 import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai'
+import { Agent } from 'undici'
 import type { FinishReason, Model, ModelReply, ModelRequest, Parameters } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
 import { connectionFailure, Failures, isConnectTimeout, refusesFormat, type StatusAnswer } from './openai/failures.ts'
@@ -9,6 +10,8 @@ import { type ChatCompletion, chatCompletion } from './openai/response.ts'
 /** A chat completion has a few hundred kilobytes at most; an endpoint that sends more than this is broken. */
 const maxResponseBytes = 32 * 1024 * 1024
 const maxTimeoutMs = 2 ** 31 - 2
+/** Node's own gives up after 300 s without a first byte, or without a further one; here the call's own time counts. */
+const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0 })
 /** What a call sets itself. */
 const ownParameters = ['model', 'messages', 'stream']
 
@@ -24,7 +27,7 @@ export interface OpenAiOptions {
   replyTokens: number
   /** What to ask for first; where the endpoint refuses it, the next one is used from then on. */
   structuredOutput: Format
-  /** From the call to the last byte of the answer. Node's client waits at most 300,000 for its first. */
+  /** From the call to the last byte of the answer. */
   timeoutMs: number
 }
 
@@ -61,6 +64,8 @@ export class OpenAiModel implements Model {
       timeout: this.#timeoutMs,
       logLevel: 'off',
       fetch: fetchWhole,
+      // The same class; its types come from two packages.
+      fetchOptions: { dispatcher } as object,
     })
     this.#failures = new Failures(`${options.endpoint} (${options.model})`, options.apiKey)
   }
@@ -91,13 +96,15 @@ export class OpenAiModel implements Model {
     }
   }
 
-  #body({ messages, replySchema, sample }: ModelRequest, format: Format): Record<string, unknown> {
+  #body({ messages, replySchema, sample, replyTokens }: ModelRequest, format: Format): Record<string, unknown> {
     const { seed } = this.parameters
+    const limit = Object.hasOwn(this.parameters, 'max_completion_tokens') ? 'max_completion_tokens' : 'max_tokens'
     return {
       model: this.model,
       messages,
       ...this.parameters,
       ...(sample > 0 && typeof seed === 'number' ? { seed: seed + sample } : {}),
+      ...(replyTokens === undefined ? {} : { [limit]: replyTokens }),
       ...responseFormat(format, replySchema),
     }
   }

@@ -1,4 +1,4 @@
-import type { Model, ModelReply } from '../../operators/model.ts'
+import type { Model, ModelReply, ModelRequest } from '../../operators/model.ts'
 import { type ErrorCode, messageOf, SituError } from '../../schemas/errors.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
@@ -20,7 +20,17 @@ const turnLastsMs = 1_000
 /** What the first replies are taken for at most. */
 const firstReplyTokens = 512
 
-const downCodes: readonly ErrorCode[] = [
+/** The smallest question. */
+const probe = {
+  messages: [{ role: 'user', content: 'Are you there?' }],
+  replySchema: { name: 'probe', schema: { type: 'object', properties: {}, required: [], additionalProperties: false } },
+  replyTokens: 1,
+} as const satisfies Partial<ModelRequest>
+const probeEveryMs = 1_000
+const probeTimeoutMs = 30_000
+
+/** An endpoint that answers so may be down. */
+export const downCodes: readonly ErrorCode[] = [
   'MODEL_UNAVAILABLE',
   'MODEL_TIMEOUT',
   'MODEL_UNREACHABLE',
@@ -51,6 +61,8 @@ export interface EndpointPorts {
   store: RateStore
   clock: Clock
   log: Logger
+  /** Told of the reply to a probe, which is paid for too. */
+  onProbe?: (model: Model, reply: ModelReply) => void | Promise<void>
 }
 
 /** One endpoint with one model: whether it is up, how fast it may be called, and whether it has ever answered. */
@@ -62,6 +74,9 @@ export class Endpoint {
   readonly #breaker: Breaker
   readonly #limits: SharedLimits
   readonly #estimate: TokenEstimate
+  readonly #onProbe: EndpointPorts['onProbe']
+  #probe: Promise<void> | null = null
+  #probedAt = Number.NEGATIVE_INFINITY
   #notBefore = Number.NEGATIVE_INFINITY
   /** Whether `notBefore` is what the endpoint asked for. */
   #isAsked = false
@@ -74,8 +89,9 @@ export class Endpoint {
   #fatal: SituError | null = null
   #neverAnswered: SituError | null = null
 
-  constructor({ model, limits, store, clock, log }: EndpointPorts) {
+  constructor({ model, limits, store, clock, log, onProbe }: EndpointPorts) {
     this.model = model
+    this.#onProbe = onProbe
     this.#clock = clock
     this.#log = log
     this.#limits = new SharedLimits(store, `${model.endpoint}/${model.model}`, limits)
@@ -113,6 +129,11 @@ export class Endpoint {
     return this.#rate.isLimited ? this.#rate.perSecond : null
   }
 
+  /** Whether it must be asked a probe before the next call. */
+  get needsProbe(): boolean {
+    return !this.#breaker.isClosed && this.#breaker.waitMs === 0
+  }
+
   /** Whether the next call must book a turn before it can begin: there is none, or it was not used in time. */
   get needsTurn(): boolean {
     if (this.#turn && this.#clock.now() - this.#turn.from <= turnLastsMs) return false
@@ -142,7 +163,7 @@ export class Endpoint {
     this.#turn = { booked, from: this.#clock.now() + booked.waitMs }
   }
 
-  /** Takes the place of a call. To be used only where `wait` is over and no turn is needed. */
+  /** Takes the place of a call. To be used only where `wait` is over and neither turn nor probe is needed. */
   begin(): Place {
     const turn = this.#turn
     this.#turn = null
@@ -176,6 +197,42 @@ export class Endpoint {
       throw this.#failure(error, begun)
     } finally {
       this.#inFlight--
+    }
+  }
+
+  /**
+   * Asks for one token, to learn whether it is the endpoint that fails or what it is asked. One at a time.
+   *
+   * @param signal - Ends it.
+   */
+  probe(signal: AbortSignal): Promise<void> {
+    this.#probe ??= this.#makeProbe(signal).finally(() => {
+      this.#probe = null
+    })
+    return this.#probe
+  }
+
+  /** Whether a probe would tell something new: it seems to be up, and has not been asked just now. */
+  get mayProbe(): boolean {
+    return this.isUp && (this.#probe !== null || this.#clock.now() - this.#probedAt >= probeEveryMs)
+  }
+
+  async #makeProbe(signal: AbortSignal): Promise<void> {
+    const ended = new AbortController()
+    const timeout = new AbortController()
+    this.#probedAt = this.#clock.now()
+    this.#rate.take(this.#probedAt)
+    void this.#clock.sleep(probeTimeoutMs, ended.signal).then(() => timeout.abort(new Error('the probe took too long')))
+    const request = { ...probe, sample: 0, signal: AbortSignal.any([signal, timeout.signal]) }
+    try {
+      const reply = await this.#breaker.run(this.#breaker.enter(), () => this.model.complete(request))
+      this.#answeredAt = this.#clock.now()
+      await this.#onProbe?.(this.model, reply)
+    } catch (error) {
+      if (verdict(error) === 'up') this.#answeredAt = this.#clock.now()
+      this.#failure(error, this.#probedAt)
+    } finally {
+      ended.abort()
     }
   }
 

@@ -1,9 +1,10 @@
 import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
-import type { Counters, Task } from '../../schemas/records.ts'
+import type { Counters, Task, Work } from '../../schemas/records.ts'
 import type { Serde } from '../../schemas/serde.ts'
 import type { Clock } from '../clock.ts'
 import { partitionOf } from '../topology.ts'
 import type { Claim, Transport } from '../transports/transport.ts'
+import { Pace } from './pace.ts'
 import type { Position } from './position.ts'
 import type { Outcome } from './record-worker.ts'
 import type { RetryRequest } from './retry-requests.ts'
@@ -25,7 +26,7 @@ export interface Completed extends Outcome {
 
 export interface CommitterPorts {
   claim: Claim
-  transport: Pick<Transport, 'limits'>
+  transport: Pick<Transport, 'limits' | 'get'>
   serde: Serde
   clock: Clock
   /** Variant of the stage. */
@@ -60,6 +61,8 @@ export class Committer {
   #flushed: Promise<void> = Promise.resolve()
   /** Flushes asked for and not ended. */
   #flushes = 0
+  readonly #pace: Pace
+  #made: Pick<Work, 'commits' | 'taken'> = { commits: 0, taken: 0 }
   #lingering = false
   #failed = false
 
@@ -69,6 +72,7 @@ export class Committer {
     // What was in flight at the last commit is taken again.
     this.#taken = finished(this.#counters)
     this.turn = ports.index ? new Slots(1) : null
+    this.#pace = new Pace(ports.clock.now(), this.#taken)
   }
 
   /** Committed and open counts, as of now. */
@@ -124,8 +128,12 @@ export class Committer {
   }
 
   /** Writes the task record alone: at a take-over, so that epoch and configuration stand there. */
-  begin(): Promise<void> {
-    return this.#commit([])
+  async begin(): Promise<void> {
+    const { claim, serde, transport } = this.#ports
+    const before = await transport.get('task', claim.task.id)
+    const work = before && (await serde.decode('task', before.value)).work
+    this.#made = { commits: work?.commits ?? 0, taken: (work?.taken ?? 0) + 1 }
+    await this.#commit([])
   }
 
   async #flushAll(): Promise<void> {
@@ -191,6 +199,8 @@ export class Committer {
     const undo = positions.map(position =>
       position.finish(chunk.flatMap(completed => (completed.position === position ? [completed.offset] : []))),
     )
+    const time = clock.now()
+    const made = { ...this.#made, commits: this.#made.commits + 1 }
     const record: Task = {
       id: claim.task.id,
       stage: claim.task.stage,
@@ -199,8 +209,9 @@ export class Committer {
       configuration,
       positions: positions.map(position => position.toRecord()),
       counters,
-      time: clock.now(),
+      time,
       variant,
+      work: { ...made, ...this.#pace.at(time) },
     }
     const { value } = serde.encode('task', record)
     const task = { topic: 'task', partition: partitionOf('task', record, partitions), key: record.id, value }
@@ -215,6 +226,8 @@ export class Committer {
       throw error
     }
     this.#counters = counters
+    this.#made = made
+    this.#pace.note(time, finished(counters))
     for (const position of positions) position.trim()
     const done = new Set(chunk.map(({ offset }) => offset))
     while (this.#order.length > 0 && done.has(this.#order[0] ?? -1)) this.#order.shift()

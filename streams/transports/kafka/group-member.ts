@@ -218,7 +218,7 @@ export class GroupMember implements Membership {
     if (!task || signal.aborted || !this.#assigned.has(id)) return
     const claim = await this.#ports.takeOver(task, this, signal)
     // Given to another while its former owner was being fenced.
-    if (signal.aborted || !this.#assigned.has(id)) return void claim.release()
+    if (signal.aborted || !this.#assigned.has(id)) return claim.lose()
     this.#claims.set(id, claim)
     this.#ports.assigned(claim)
   }

@@ -1,5 +1,6 @@
 import { createServer } from 'node:net'
 import { inspect } from 'node:util'
+import { Agent, getGlobalDispatcher, setGlobalDispatcher } from 'undici'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { ModelRequest, Parameters } from '../../../operators/model.ts'
 import { type ErrorCode, SituError } from '../../../schemas/errors.ts'
@@ -238,6 +239,22 @@ describe('an error of the endpoint', () => {
     const error = await failureAt({ kind: 'hang' }, { timeoutMs: 50 })
     expect(error.code).toBe('MODEL_TIMEOUT')
     expect(error.message).toBe('model fake (small): no answer within 50 ms')
+  })
+
+  it('has its own time alone, however little Node itself would wait', async () => {
+    const { url } = await provide(({ model }) =>
+      model === 'small' ? { kind: 'ok', latencyMs: 2500 } : { kind: 'raw', body: '{}', latencyMs: 2500 },
+    )
+    const before = getGlobalDispatcher()
+    setGlobalDispatcher(new Agent({ headersTimeout: 100 }))
+    try {
+      const node = fetch(`${url}/chat/completions`, { method: 'POST', body: '{}' })
+      const refused = expect(node).rejects.toMatchObject({ cause: { code: 'UND_ERR_HEADERS_TIMEOUT' } })
+      expect((await modelAt(url).complete(requestOf())).finishReason).toBe('stop')
+      await refused
+    } finally {
+      setGlobalDispatcher(before)
+    }
   })
 
   it('is a timeout where the answer stops half way', async () => {

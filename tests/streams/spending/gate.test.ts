@@ -285,6 +285,33 @@ describe('an outage', () => {
     for (const error of scene.errors) expect(error).toMatchObject({ endpointAnsweredAt: answered })
   })
 
+  it('asks for one token to learn whether the endpoint is up again, and no call waits in vain for that', async () => {
+    const scene = new Scene()
+    await scene.answerOnce()
+    scene.model.answer = failing('MODEL_UNAVAILABLE')
+    await scene.load(8, 20_000, 100)
+    const asked = scene.model.requests.slice(-2)
+    for (const { replyTokens, messages } of asked) {
+      expect([replyTokens, messages.length, messages[0]?.content.length]).toEqual([1, 1, expect.closeTo(15, -1)])
+    }
+  })
+
+  it('tells a request that the endpoint does not bear from an endpoint that is down, where nobody else calls', async () => {
+    const scene = new Scene()
+    await scene.answerOnce()
+    scene.model.answer = ({ request }) =>
+      request.replyTokens === 1 ? { latencyMs: 10 } : { error: new SituError('MODEL_UNAVAILABLE', 'crashed') }
+    for (const failures of [0, 1, 2]) {
+      const begun = scene.clock.now()
+      void scene.begin({ failures })
+      await scene.clock.advance(5_000)
+      const { endpointAnsweredAt } = scene.errors.at(-1) as SituError
+      expect((endpointAnsweredAt ?? 0) > begun).toBe(failures > 0)
+    }
+    const probes = scene.model.requests.filter(({ replyTokens }) => replyTokens === 1)
+    expect(probes).toHaveLength(2)
+  })
+
   it('obeys the Retry-After of a 503', async () => {
     const scene = new Scene()
     await scene.answerOnce()

@@ -116,7 +116,8 @@ describe('aborted transactions', () => {
     await transaction.send({ topic: `${fixture.prefix}.${topic}`, messages: [{ key: 'open', value: '' }] })
     const start = Date.now()
     expect((await transport.bounds(topic, 0)).end).toBe(3)
-    expect(Date.now() - start).toBeLessThan(5000)
+    // A transport that takes 3 s counts as one that does not answer.
+    expect(Date.now() - start).toBeLessThan(2500)
     const reading = takeMessages(transport.read(topic, 0, 3, { follow: true }), 1)
     await transaction.commit()
     expect(keysOf(await reading)).toEqual(['open'])
