@@ -2,13 +2,13 @@
  * An endpoint whose capacity changes, and limits per minute that four workers share: what is used of them, and how
  * often the endpoint has to refuse.
  */
-import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startServices } from '../services/index.ts'
 import { FakeModelProcess, type LoggedCall } from '../support/fake-model.ts'
 import { type Figure, report, type ScriptOptions } from '../support/figures.ts'
+import { elapsed, firstCall, killAll, partitionedGround, withModels } from '../support/model-runs.ts'
 import { mustSitu, removeFolder, Situ, temporaryFolder } from '../support/situ.ts'
-import { folderGround, type Ground, ingestDocuments, kafkaGround } from '../support/workers.ts'
+import { folderGround, ingestDocuments, kafkaGround } from '../support/workers.ts'
 
 const capacities = [20, 5, 20]
 const bucketMs = 10_000
@@ -34,18 +34,18 @@ async function followCapacity(options: ScriptOptions): Promise<void> {
   try {
     const ground = folderGround(join(folder, 'data'))
     await ingestDocuments(ground, folder, options.short ? 1_000 : 2_000)
-    const flags = withModel(ground, folder, { baseUrl: fake.url })
+    const flags = withModels(ground, folder, { fake: { baseUrl: fake.url } })
     await mustSitu(['run', 'extract', 'dedupe-document', ...ground.flags])
     workers.push(new Situ(['run', 'situate', 'instruct', '--follow', '--concurrency', '64', ...flags]))
     const first = await firstCall(fake, workers)
     await elapsed(first + phases.length * phaseMs)
-    await end(workers)
+    await killAll(workers)
     const calls = fake.calls.filter(({ arrived }) => arrived < first + phases.length * phaseMs)
     const capacityAt = (time: number) => capacities[Math.floor((time - first) / phaseMs)] ?? 0
     printCurve(calls, first, capacityAt)
     report('rates', capacityFigures(calls, first, phaseMs), options)
   } finally {
-    await end(workers)
+    await killAll(workers)
     await fake.stop()
     removeFolder(folder)
   }
@@ -94,10 +94,13 @@ async function shareLimits(options: ScriptOptions): Promise<void> {
   const fake = await FakeModelProcess.start(folder, { phases: [{ latencyMs: { median: 300, p99: 900 } }] })
   const workers: Situ[] = []
   try {
-    const ground = services ? kafkaGround(services, `rates${process.pid}`) : partitioned(folder)
+    const ground = services ? kafkaGround(services, `rates${process.pid}`) : partitionedGround(join(folder, 'data'), 4)
     await ingestDocuments(ground, folder, options.short ? 800 : 2_000)
     const limits = { baseUrl: fake.url, requestsPerMinute, tokensPerMinute }
-    const flags = [...withModel(ground, folder, limits), ...(services ? ['--data', join(folder, 'data')] : [])]
+    const flags = [
+      ...withModels(ground, folder, { fake: limits }),
+      ...(services ? ['--data', join(folder, 'data')] : []),
+    ]
     await mustSitu(['run', 'extract', 'dedupe-document', ...ground.flags])
     for (let worker = 0; worker < 4; worker++) {
       const words = ['run', 'situate', 'instruct', '--follow', '--log-level', 'debug', '--concurrency', '32']
@@ -105,12 +108,12 @@ async function shareLimits(options: ScriptOptions): Promise<void> {
     }
     const first = await firstCall(fake, workers)
     await elapsed(first + seconds * 1000)
-    await end(workers)
+    await killAll(workers)
     const busy = workers.filter(({ stderr }) => stderr.includes('"msg":"model call"')).length
     const calls = fake.calls.filter(({ arrived }) => arrived < first + seconds * 1000)
     report('rates', limitFigures(calls, first, seconds * 1000, busy, { requestsPerMinute, tokensPerMinute }), options)
   } finally {
-    await end(workers)
+    await killAll(workers)
     await fake.stop()
     await services?.stop()
     removeFolder(folder)
@@ -156,35 +159,4 @@ function mostInWindow(calls: readonly LoggedCall[], amountOf: (call: LoggedCall)
     most = Math.max(most, sum)
   }
   return most
-}
-
-function partitioned(folder: string): Ground {
-  const ground = folderGround(join(folder, 'data'))
-  return { flags: [...ground.flags, '--partitions', '4'], config: { ...ground.config, partitions: '4' } }
-}
-
-/** Flags of a run that calls a model of this configuration. */
-function withModel({ flags }: Ground, folder: string, model: object): string[] {
-  const file = join(folder, 'situ.config.yaml')
-  writeFileSync(file, JSON.stringify({ models: { fake: { model: 'fake-model', ...model } } }))
-  return ['--config', file, '--model', 'fake', ...flags]
-}
-
-/** When the first call came. */
-async function firstCall(fake: FakeModelProcess, workers: readonly Situ[]): Promise<number> {
-  for (;;) {
-    const [first] = fake.calls
-    if (first) return first.arrived
-    for (const { child, stderr } of workers) if (child.exitCode !== null) throw new Error(`a worker ended: ${stderr}`)
-    await new Promise(resolve => setTimeout(resolve, 100))
-  }
-}
-
-function elapsed(time: number): Promise<void> {
-  return new Promise(resolve => setTimeout(resolve, Math.max(0, time - Date.now())))
-}
-
-async function end(workers: readonly Situ[]): Promise<void> {
-  for (const { child } of workers) child.kill('SIGKILL')
-  await Promise.all(workers.map(({ done }) => done))
 }
