@@ -144,7 +144,7 @@ export class TaskLoop {
   start(): void {
     const { claim, log } = this.#ports
     const lost = () => {
-      log.warn({ task: this.id, open: this.#open.size }, 'task lost')
+      log.warn({ task: this.id, open: this.#open.size, uncommitted: this.counters.inFlight }, 'task lost')
       this.#fail(new SituError('TASK_LOST', `${this.id}: another worker has taken it over`))
     }
     claim.lost.addEventListener('abort', lost, { once: true })
