@@ -139,8 +139,10 @@ function readFailed(ground: Ground): Promise<Failed[]> {
   return withPipeline(ground, async ({ transport, serde, partitions }) => {
     const failed: Failed[] = []
     for (let partition = 0; partition < partitions; partition++) {
-      for await (const { value } of transport.compacted('failed', partition))
-        failed.push(await serde.decode('failed', value))
+      for await (const { value } of transport.compacted('failed', partition)) {
+        const letter = await serde.decodeOwn('failed', value)
+        if (letter) failed.push(letter)
+      }
     }
     return failed
   })
