@@ -48,8 +48,8 @@ export async function run(options: ScriptOptions): Promise<void> {
 /** Stops or starts a worker again and again; slow calls take longer than most workers live. */
 async function churn(run: FaultRun, options: ScriptOptions, part: string): Promise<Figure[]> {
   const isSlow = part === 'slow'
-  const documents = sizeOf(options, 'documents', options.short ? 100 : isSlow ? 800 : 2_500)
-  const seconds = sizeOf(options, 'seconds', options.short ? 8 : 120)
+  const documents = sizeOf(options, 'documents', options.short ? 50 : isSlow ? 800 : 2_500)
+  const seconds = sizeOf(options, 'seconds', options.short ? 6 : 120)
   const everyMs = sizeOf(options, 'every', 500)
   const latencyMs = isSlow ? sizeOf(options, 'slow-latency', 3_000) : sizeOf(options, 'latency', 200)
   const random = seeded(sizeOf(options, 'seed', 1))
