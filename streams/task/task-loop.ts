@@ -153,7 +153,7 @@ export class TaskLoop {
   start(): void {
     const { claim, log } = this.#ports
     const lost = () => {
-      log.warn({ task: this.id, open: this.#open.size }, 'task lost')
+      log.warn({ task: this.id, open: this.#open.size, uncommitted: this.counters.inFlight }, 'task lost')
       this.#fail(new SituError('TASK_LOST', `${this.id}: another worker has taken it over`))
     }
     claim.lost.addEventListener('abort', lost, { once: true })
@@ -193,7 +193,10 @@ export class TaskLoop {
     const { binding, transport, claim, serde, acceptChange, confirm } = this.#ports
     await confirm?.(binding.stage)
     const message = await transport.get('task', claim.task.id)
-    const stored = message && (await serde.decode('task', message.value))
+    const stored = message && (await serde.decodeOwn('task', message.value))
+    if (message && !stored) {
+      throw new SituError('POSITION_LOST', `${this.id}: the newest message under its key in topic task is no record`)
+    }
     const isChanged = stored?.configuration && stored.configuration !== binding.configuration
     if (isChanged && !acceptChange && finished(stored.counters) > 0) {
       throw new SituError('CONFIGURATION_CHANGED', `${this.id}: its configuration has changed since it was last worked`)
@@ -246,12 +249,17 @@ export class TaskLoop {
   }
 
   async #restoreIndex(): Promise<StatefulIndex | null> {
-    const { transport, claim, serde } = this.#ports
+    const { transport, claim, serde, log } = this.#ports
     const { stage, options } = this.binding
     if (!stage.state || !stage.operator.createIndex) return null
     const index = stage.operator.createIndex(options)
-    for await (const { value } of transport.compacted(stage.state, claim.task.partition)) {
-      index.restore(await serde.decode('signature', value))
+    for await (const { value, partition, offset } of transport.compacted(stage.state, claim.task.partition)) {
+      const entry = await serde.decodeOwn('signature', value)
+      if (entry) index.restore(entry)
+      else {
+        const place = `${stage.state}/${partition}/${offset}`
+        log.warn({ topic: stage.state, partition, offset }, `${place} is no entry of the index and is passed over`)
+      }
     }
     return index
   }
