@@ -74,7 +74,7 @@ export class RecordWorker {
     try {
       const record = identify(stage.operator.from, await this.#ports.serde.decode(stage.operator.from, message.value))
       place.id = record.id
-      const applied = await limit.race(work.apply(record))
+      const applied = await work.apply(record)
       return applied instanceof Drop ? work.dropped(applied) : work.done(applied)
     } catch (error) {
       if (signal.aborted || error instanceof CallRefused) throw error
@@ -87,39 +87,46 @@ export class RecordWorker {
   }
 }
 
-/** The time that one record may take. */
+/**
+ * The time that one record may take. Signal and timer are made when they are first asked for: most operators without a
+ * model answer at once, and need neither.
+ */
 class RecordLimit {
-  readonly #controller = new AbortController()
-  readonly #ended = new AbortController()
-  readonly #aborted: Promise<never>
   readonly #outer: AbortSignal
   readonly #timeoutMs: number
   readonly #clock: Clock
   readonly #deadline: number
   #timedOut = false
-  readonly #forward: () => void
+  #controller: AbortController | null = null
+  #ended: AbortController | null = null
+  #forward: (() => void) | null = null
 
   constructor({ retry, clock }: RecordWorkerPorts, outer: AbortSignal) {
     this.#outer = outer
     this.#timeoutMs = retry.recordTimeoutMs
     this.#clock = clock
     this.#deadline = clock.now() + retry.recordTimeoutMs
-    this.#forward = () => this.#controller.abort(outer.reason)
-    if (outer.aborted) this.#forward()
-    outer.addEventListener('abort', this.#forward, { once: true })
-    this.#aborted = new Promise((_, reject) => {
-      this.signal.addEventListener('abort', () => reject(this.signal.reason), { once: true })
-    })
-    this.#aborted.catch(() => {})
-    void clock.sleep(this.#timeoutMs, this.#ended.signal).then(() => {
-      if (this.#ended.signal.aborted) return
-      this.#timedOut = true
-      this.#controller.abort(new Error('record timeout'))
-    })
   }
 
   get signal(): AbortSignal {
+    this.#controller ??= this.#begin()
     return this.#controller.signal
+  }
+
+  #begin(): AbortController {
+    const controller = new AbortController()
+    const ended = new AbortController()
+    const forward = () => controller.abort(this.#outer.reason)
+    if (this.#outer.aborted) forward()
+    this.#outer.addEventListener('abort', forward, { once: true })
+    void this.#clock.sleep(this.leftMs, ended.signal).then(() => {
+      if (ended.signal.aborted) return
+      this.#timedOut = true
+      controller.abort(new Error('record timeout'))
+    })
+    this.#ended = ended
+    this.#forward = forward
+    return controller
   }
 
   get leftMs(): number {
@@ -127,8 +134,17 @@ class RecordLimit {
   }
 
   /** An operator that does not heed the signal must not hold its slot for ever. */
-  race<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#aborted])
+  async race<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this
+    const aborted = Promise.withResolvers<never>()
+    const abort = () => aborted.reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      return await Promise.race([work, aborted.promise])
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
   }
 
   asFailure(error: unknown, stage: string): SituError {
@@ -144,8 +160,8 @@ class RecordLimit {
   }
 
   end(): void {
-    this.#ended.abort()
-    this.#outer.removeEventListener('abort', this.#forward)
+    this.#ended?.abort()
+    if (this.#forward) this.#outer.removeEventListener('abort', this.#forward)
   }
 }
 
@@ -175,7 +191,8 @@ class Work {
     for (;;) {
       this.#attempts++
       try {
-        return await this.#binding.stage.operator.apply(record, context)
+        const made = this.#binding.stage.operator.apply(record, context)
+        return made instanceof Promise ? await this.#limit.race(made) : made
       } catch (error) {
         const again = error instanceof SituError && error.retryable && this.#attempts < retry.maxAttempts
         if (!again || this.#limit.signal.aborted) throw error
@@ -184,6 +201,7 @@ class Work {
         // The wait would only make a timeout of it.
         if (waitMs >= this.#limit.leftMs) throw error
         await clock.sleep(waitMs, AbortSignal.any([this.#limit.signal, draining]))
+        this.#limit.signal.throwIfAborted()
         if (draining.aborted) throw new CallRefused()
       }
     }
@@ -288,6 +306,7 @@ class Work {
   #context(id: string): Context<Record<string, unknown>> {
     const { binding, tokenizer, index } = this.#ports
     const recorder = this.#recorder
+    const limit = this.#limit
     const declared = <T>(port: T | null | undefined, name: string): T => {
       if (port === null || port === undefined) {
         throw new SituError('OPERATOR_BUG', `${binding.stage.name}: uses the port ${name} without declaring it`)
@@ -298,7 +317,9 @@ class Work {
       id,
       options: binding.options,
       tokenizer,
-      signal: this.#limit.signal,
+      get signal() {
+        return limit.signal
+      },
       get prompt() {
         return declared(binding.prompt, 'prompt')
       },

@@ -29,7 +29,7 @@ interface Case {
 export async function run(options: ScriptOptions): Promise<void> {
   const { values, short } = options
   const names = (values.systems?.split(',') ?? allSystems) as readonly SystemName[]
-  const services = await startServices({ own: values.own !== 'no' })
+  const services = await startServices()
   const kafka = new Kafka({ brokers: services.brokers, logLevel: kafkajs.logLevel.ERROR })
   const admin = kafka.admin()
   const folder = temporaryFolder()

@@ -29,8 +29,10 @@ export interface Broker {
   readonly connectionPool: {
     readonly pool: readonly { isConnected(): boolean }[]
     getConnection(index: number): Promise<unknown>
+    send<T>(request: { request: EncodedRequest; response: ResponseCodec<T> }): Promise<T>
   }
   isConnected(): boolean
+  disconnect(): Promise<void>
   listOffsets(request: {
     isolationLevel: 0 | 1
     topics: { topic: string; partitions: { partition: number; timestamp: number }[] }[]
@@ -42,14 +44,6 @@ export interface Broker {
     maxBytes: number
     topics: { topic: string; partitions: { partition: number; fetchOffset: string; maxBytes: number }[] }[]
   }): Promise<{ responses: { topicName: string; partitions: FetchedPartition[] }[] }>
-  produce(request: {
-    transactionalId: string
-    producerId: string
-    producerEpoch: number
-    timeout: number
-    compression: number
-    topicData: { topic: string; partitions: { partition: number; firstSequence: number; messages: WireMessage[] }[] }[]
-  }): Promise<{ topics: { topicName: string; partitions: { partition: number; baseOffset: string }[] }[] }>
   initProducerId(request: {
     transactionalId: string
     transactionTimeout: number
@@ -93,11 +87,21 @@ export interface ProducerIdentity {
   producerEpoch: number
 }
 
-export interface WireMessage {
-  key: string
-  value: Buffer | null
-  timestamp: string
-  headers: Record<string, string>
+/** A request that kafkajs only sends. */
+export interface EncodedRequest {
+  apiKey: number
+  apiVersion: number
+  apiName: string
+  expectResponse(): boolean
+  /** What kafkajs's own encoder would be asked for. */
+  encode(): Promise<{ buf: Buffer; buffer: Buffer }>
+}
+
+/** From the bytes of an answer to what they say, in two steps. */
+export interface ResponseCodec<T> {
+  decode(bytes: Buffer): Promise<unknown>
+  /** @throws What the broker answered in place of a result. */
+  parse(decoded: unknown): Promise<T>
 }
 
 export interface FetchedPartition {
@@ -145,11 +149,24 @@ export function openCluster(kafka: Kafka): Cluster {
 
 const [compress, decompress] = [promisify(zstdCompress), promisify(zstdDecompress)]
 
+/** Each chunk of output is a way to another thread and back, so one should do: by default it would have 16 KB. */
+const leastChunkBytes = 16_384
+const mostChunkBytes = 4 << 20
+
 /** kafkajs knows the number of the codec, but brings none. */
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({
-  compress: ({ buffer }: { buffer: Buffer }) => compress(buffer),
-  decompress: (buffer: Buffer) => decompress(buffer),
+  compress: ({ buffer }: { buffer: Buffer }) => compressZstd(buffer),
+  // Texts take three to five times as much.
+  decompress: (buffer: Buffer) => decompress(buffer, { chunkSize: chunkBytes(5 * buffer.length) }),
 })
+
+export function compressZstd(bytes: Buffer): Promise<Buffer> {
+  return compress(bytes, { chunkSize: chunkBytes(bytes.length) })
+}
+
+function chunkBytes(expectedBytes: number): number {
+  return Math.min(mostChunkBytes, Math.max(leastChunkBytes, expectedBytes))
+}
 
 export const zstd = CompressionTypes.ZSTD
 

@@ -29,7 +29,11 @@ export type Progress = (ground: BenchGround, places: Places) => Promise<number>
 /** By the offsets that each system commits in its transactions. */
 export function groupProgress(admin: Admin): Progress {
   return async ({ input, ends, records }, { group }) => {
-    const [topic] = await admin.fetchOffsets({ groupId: group, topics: [input] })
+    const [topic] = await admin.fetchOffsets({ groupId: group, topics: [input] }).catch(error => {
+      // The coordinator of a new group may not be there yet.
+      if (error.retriable) return []
+      throw error
+    })
     const done = topic?.partitions.map(({ partition, offset }) =>
       Math.min(ends[partition] ?? 0, Math.max(0, Number(offset))),
     )
