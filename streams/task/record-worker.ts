@@ -187,7 +187,10 @@ class Work {
   /** Tries the operator until it answers, fails for good, or has been tried often enough. */
   async apply(record: Records[Noun]): Promise<Draft<Noun>[] | Drop> {
     const { retry, clock, draining } = this.#ports
-    const context = this.#context(record.id)
+    const context = new WorkContext(record.id, this.#ports, this.#limit, this.#recorder, demonstrations => {
+      this.#demonstrations = demonstrations
+      if (this.#recorder) this.#recorder.demonstrations = demonstrations
+    })
     for (;;) {
       this.#attempts++
       try {
@@ -302,41 +305,62 @@ class Work {
     const partition = partitionOf(noun, record, partitions)
     return { topic, partition, key: record.id, ...encoded, parent: this.#place.id }
   }
+}
 
-  #context(id: string): Context<Record<string, unknown>> {
-    const { binding, tokenizer, index } = this.#ports
-    const recorder = this.#recorder
-    const limit = this.#limit
-    const declared = <T>(port: T | null | undefined, name: string): T => {
-      if (port === null || port === undefined) {
-        throw new SituError('OPERATOR_BUG', `${binding.stage.name}: uses the port ${name} without declaring it`)
-      }
-      return port
-    }
-    return {
-      id,
-      options: binding.options,
-      tokenizer,
-      get signal() {
-        return limit.signal
-      },
-      get prompt() {
-        return declared(binding.prompt, 'prompt')
-      },
-      get model(): RecordedModel {
-        return declared(recorder, 'model')
-      },
-      get demonstrations() {
-        return declared(binding.snapshot, 'demonstrations')
-      },
-      get index() {
-        return declared(index, 'index')
-      },
-      showed: demonstrations => {
-        this.#demonstrations = demonstrations
-        if (recorder) recorder.demonstrations = demonstrations
-      },
-    }
+/** What the operator of one record gets. A class: an object with getters of its own costs more than many operators. */
+class WorkContext implements Context<Record<string, unknown>> {
+  readonly id: string
+  readonly showed: (demonstrationIds: readonly string[]) => void
+  readonly #ports: RecordWorkerPorts
+  readonly #limit: RecordLimit
+  readonly #recorder: CallRecorder | null
+
+  constructor(
+    id: string,
+    ports: RecordWorkerPorts,
+    limit: RecordLimit,
+    recorder: CallRecorder | null,
+    showed: (demonstrationIds: readonly string[]) => void,
+  ) {
+    this.id = id
+    this.showed = showed
+    this.#ports = ports
+    this.#limit = limit
+    this.#recorder = recorder
+  }
+
+  get options() {
+    return this.#ports.binding.options
+  }
+
+  get tokenizer() {
+    return this.#ports.tokenizer
+  }
+
+  get signal() {
+    return this.#limit.signal
+  }
+
+  get prompt() {
+    return this.#declared(this.#ports.binding.prompt, 'prompt')
+  }
+
+  get model(): RecordedModel {
+    return this.#declared(this.#recorder, 'model')
+  }
+
+  get demonstrations() {
+    return this.#declared(this.#ports.binding.snapshot, 'demonstrations')
+  }
+
+  get index() {
+    return this.#declared(this.#ports.index, 'index')
+  }
+
+  #declared<T>(port: T | null | undefined, name: string): T {
+    if (port !== null && port !== undefined) return port
+    const { stage } = this.#ports.binding
+    throw new SituError('OPERATOR_BUG', `${stage.name}: uses the port ${name} without declaring it`)
   }
 }
 

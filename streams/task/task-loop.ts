@@ -61,7 +61,8 @@ export class TaskLoop {
   #lastCommit: number | null = null
   #uncommittedSince: number | null = null
   #commits = 0
-  #changed = Promise.withResolvers<void>()
+  /** What those wait for who want to know of any change; null while nobody does. */
+  #waiting: PromiseWithResolvers<void> | null = null
 
   constructor(ports: TaskLoopPorts) {
     this.#ports = ports
@@ -169,12 +170,12 @@ export class TaskLoop {
     this.#notify()
     const deadline = clock.now() + deadlineMs
     while (this.#open.size > 0 && clock.now() < deadline && !this.#error) {
-      await Promise.race([this.#changed.promise, clock.sleep(50)])
+      await Promise.race([this.#changed, clock.sleep(50)])
     }
     this.#working.abort(new CallRefused())
     // Not before: reading waits for a slot as long as the open records do.
     await this.#running
-    while (this.#open.size > 0) await this.#changed.promise
+    while (this.#open.size > 0) await this.#changed
     this.#releaseSuspects()
     await this.#restored?.committer.flush()
     await claim.release()
@@ -273,7 +274,7 @@ export class TaskLoop {
   /** Waits for a slot and for room in the window. @returns False where no further record is to be taken. */
   async #admit(position: Position): Promise<boolean> {
     await this.#slots.acquire()
-    while (position.window >= windowOffsets && !this.#reading.signal.aborted) await this.#changed.promise
+    while (position.window >= windowOffsets && !this.#reading.signal.aborted) await this.#changed
     if (!this.#reading.signal.aborted) return true
     this.#slots.release()
     return false
@@ -376,8 +377,13 @@ export class TaskLoop {
     this.#notify()
   }
 
+  get #changed(): Promise<void> {
+    this.#waiting ??= Promise.withResolvers<void>()
+    return this.#waiting.promise
+  }
+
   #notify(): void {
-    this.#changed.resolve()
-    this.#changed = Promise.withResolvers<void>()
+    this.#waiting?.resolve()
+    this.#waiting = null
   }
 }

@@ -1,5 +1,5 @@
 import { promisify } from 'node:util'
-import { zstdCompress, zstdDecompress } from 'node:zlib'
+import { zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib'
 import kafkajs, { type Kafka } from 'kafkajs'
 
 const { CompressionCodecs, CompressionTypes } = kafkajs
@@ -152,16 +152,22 @@ const [compress, decompress] = [promisify(zstdCompress), promisify(zstdDecompres
 /** Each chunk of output is a way to another thread and back, so one should do: by default it would have 16 KB. */
 const leastChunkBytes = 16_384
 const mostChunkBytes = 4 << 20
+/** What is smaller takes less time than the way to another thread. */
+const leastAwayBytes = 32_768
 
 /** kafkajs knows the number of the codec, but brings none. */
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   compress: ({ buffer }: { buffer: Buffer }) => compressZstd(buffer),
-  // Texts take three to five times as much.
-  decompress: (buffer: Buffer) => decompress(buffer, { chunkSize: chunkBytes(5 * buffer.length) }),
+  decompress: async (buffer: Buffer) => {
+    // Texts take three to five times as much.
+    const options = { chunkSize: chunkBytes(5 * buffer.length) }
+    return buffer.length < leastAwayBytes ? zstdDecompressSync(buffer, options) : decompress(buffer, options)
+  },
 })
 
-export function compressZstd(bytes: Buffer): Promise<Buffer> {
-  return compress(bytes, { chunkSize: chunkBytes(bytes.length) })
+export async function compressZstd(bytes: Buffer): Promise<Buffer> {
+  const options = { chunkSize: chunkBytes(bytes.length) }
+  return bytes.length < leastAwayBytes ? zstdCompressSync(bytes, options) : compress(bytes, options)
 }
 
 function chunkBytes(expectedBytes: number): number {
