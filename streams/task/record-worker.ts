@@ -133,7 +133,9 @@ class Work {
     const provenance = this.#recorder?.provenance()
     const messages = drafts.map((draft, index) => {
       const id = this.#binding.outputId(this.#place.id ?? '', this.#demonstrations, 0, index)
-      const made = { ...draft, id, ...(hasInput(noun) && { input: this.#place }), ...(provenance && { provenance }) }
+      const made: Record<string, unknown> = { ...draft, id }
+      if (hasInput(noun)) made.input = this.#place
+      if (provenance) made.provenance = provenance
       return this.#message(stage.output, noun, made as unknown as Records[Noun])
     })
     return this.#outcome({ kind: 'done', out: messages.length }, messages)

@@ -257,7 +257,9 @@ export class TaskLoop {
       this.#lastFetch = this.#ports.clock.now()
       for (const message of batch.messages) {
         if (this.#isBehindEnd(position, message)) return
-        if (!(await this.#admit(position)) || !(await this.#take(position, message))) return
+        if (!this.#admitAtOnce(position) && !(await this.#admit(position))) return
+        if (!(position.topic === 'retry' ? await this.#takeRetry(position, message) : this.#take(position, message)))
+          return
       }
       position.pass(batch.next)
     }
@@ -272,6 +274,11 @@ export class TaskLoop {
     return true
   }
 
+  /** Most records need no wait, and a wait costs more than the rest of their admission. */
+  #admitAtOnce(position: Position): boolean {
+    return !this.#reading.signal.aborted && position.window < windowOffsets && this.#slots.tryAcquire()
+  }
+
   /** Waits for a slot and for room in the window. @returns False where no further record is to be taken. */
   async #admit(position: Position): Promise<boolean> {
     await this.#slots.acquire()
@@ -282,22 +289,35 @@ export class TaskLoop {
   }
 
   /** Starts the work of a message; the slot is given back at its end. @returns False at the limit of the stage. */
-  async #take(position: Position, message: Message): Promise<boolean> {
-    const isRetry = position.topic === 'retry'
-    if (!isRetry && !position.wasFinished(message.offset) && !this.#ports.admit()) {
+  #take(position: Position, message: Message): boolean {
+    const { offset } = message
+    if (!position.wasFinished(offset) && !this.#ports.admit()) {
       this.#limited = true
       this.#slots.release()
       return false
     }
-    const isNew = position.take(message.offset)
-    const request = isNew && isRetry ? await this.#retries.read(message) : null
-    if (!isNew || (isRetry && !request)) {
-      position.finish([message.offset])
-      position.trim()
-      this.#slots.release()
-      return true
-    }
-    if (!isRetry) this.#restored?.committer.take(message.offset)
+    if (position.take(offset)) {
+      this.#restored?.committer.take(offset)
+      this.#begin(position, message, null)
+    } else this.#pass(position, offset)
+    return true
+  }
+
+  async #takeRetry(position: Position, message: Message): Promise<boolean> {
+    const request = position.take(message.offset) ? await this.#retries.read(message) : null
+    if (request) this.#begin(position, message, request)
+    else this.#pass(position, message.offset)
+    return true
+  }
+
+  /** Nothing is to be done for it. */
+  #pass(position: Position, offset: number): void {
+    position.finish([offset])
+    position.trim()
+    this.#slots.release()
+  }
+
+  #begin(position: Position, message: Message, request: RetryRequest | null): void {
     const number = this.#started++
     this.#open.set(number, { since: this.#ports.clock.now(), offset: message.offset })
     void this.#work(position, message, request).finally(() => {
@@ -305,7 +325,6 @@ export class TaskLoop {
       this.#slots.release()
       this.#notify()
     })
-    return true
   }
 
   async #work(position: Position, message: Message, request: RetryRequest | null): Promise<void> {
@@ -354,7 +373,7 @@ export class TaskLoop {
       this.#releaseSuspects()
       this.#uncommittedSince ??= this.#ports.clock.now()
       this.#restored?.committer.add(completed)
-    } else if (this.#suspects.push(completed) >= bugsInARow) {
+    } else if (!this.#error && this.#suspects.push(completed) >= bugsInARow) {
       const message = `${this.binding.stage.name}: ${bugsInARow} unknown errors in a row; nothing of them is committed`
       throw new SituError('OPERATOR_BUG', `${message}; the last: ${result.message}`)
     }
