@@ -362,7 +362,8 @@ export class TaskLoop {
 
   /**
    * Unknown errors wait until a record has worked: where all fail, it is the stage that is broken, not its input. So do
-   * requests that an endpoint refuses before any: the parameters may be wrong.
+   * requests that an endpoint refuses before any: the parameters may be wrong. Unknown errors that come after the task
+   * has ended stay uncommitted.
    */
   #complete(completed: Completed): void {
     const { result } = completed
