@@ -10,9 +10,7 @@ import type { RetryRequest } from './retry-requests.ts'
 import { Slots } from './slots.ts'
 import { count, emptyCounters, finished } from './task-record.ts'
 
-/** Most outcomes in one commit. */
-const commitRecords = 2000
-/** So many do not wait for others. */
+/** So many outcomes do not wait for others; and most in one commit, unless the transport wants more. */
 const fullRecords = 200
 /** How long an outcome waits for others to be committed with. */
 const lingerMs = 10
@@ -152,7 +150,7 @@ export class Committer {
   /** The next outcomes to commit: bounded in number and in bytes a partition; with state, always all of them. */
   #nextChunk(): Completed[] {
     const ready = this.#ports.ordered ? this.#inOrder() : this.#completed
-    const { maxCommitBytes } = this.#ports.transport.limits
+    const { maxCommitBytes, commitRecords = fullRecords } = this.#ports.transport.limits
     const bytes = new Map<string, number>()
     let most = 0
     let taken = 0
