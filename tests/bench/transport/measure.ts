@@ -9,7 +9,7 @@ import type { Places, Start } from './systems.ts'
 /** The share of the records behind which the clock starts: programs are loaded and warm, tasks are shared out. */
 const warmShare = 0.25
 const pollMs = 20
-const limitMs = 60_000
+const limitMs = 300_000
 
 export interface Measured {
   recordsPerSecond: number
