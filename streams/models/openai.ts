@@ -1,6 +1,7 @@
 import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai'
 import type { FinishReason, Model, ModelReply, ModelRequest, Parameters } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
+import { messageBytes } from '../message-text.ts'
 import { connectionFailure, Failures, isConnectTimeout, refusesFormat, type StatusAnswer } from './openai/failures.ts'
 import { type Format, formatMemoryOf, responseFormat } from './openai/format-memory.ts'
 import { type ChatCompletion, chatCompletion } from './openai/response.ts'
@@ -8,6 +9,7 @@ import { type ChatCompletion, chatCompletion } from './openai/response.ts'
 /** A chat completion has a few hundred kilobytes at most; an endpoint that sends more than this is broken. */
 const maxResponseBytes = 32 * 1024 * 1024
 const maxTimeoutMs = 2 ** 31 - 2
+const jsonType = { 'content-type': 'application/json' }
 /** What a call sets itself. */
 const ownParameters = ['model', 'messages', 'stream']
 
@@ -77,7 +79,8 @@ export class OpenAiModel implements Model {
   async #call(request: ModelRequest, format: Format): Promise<ModelReply> {
     const call = new Call(this.#timeoutMs, [request.signal, this.#closing.signal])
     try {
-      const options = { body: this.#body(request, format), signal: call.signal, timeout: this.#timeoutMs }
+      const body = this.#body(request, format)
+      const options = { body, headers: jsonType, signal: call.signal, timeout: this.#timeoutMs }
       const response = await call.race(this.#client.post('/chat/completions', options).asResponse())
       const text = await call.race(this.#read(response))
       return this.#replyOf(parse(text), text)
@@ -89,15 +92,19 @@ export class OpenAiModel implements Model {
     }
   }
 
-  #body({ messages, replySchema, sample }: ModelRequest, format: Format): Record<string, unknown> {
+  /** The same bytes as JSON of the whole; the messages are made into text once for all who need it. */
+  #body({ messages, replySchema, sample }: ModelRequest, format: Format): Buffer {
     const { seed } = this.parameters
-    return {
-      model: this.model,
-      messages,
+    const rest = JSON.stringify({
       ...this.parameters,
       ...(sample > 0 && typeof seed === 'number' ? { seed: seed + sample } : {}),
       ...responseFormat(format, replySchema),
-    }
+    })
+    return Buffer.concat([
+      Buffer.from(`{"model":${JSON.stringify(this.model)},"messages":`),
+      messageBytes(messages),
+      Buffer.from(rest === '{}' ? '}' : `,${rest.slice(1)}`),
+    ])
   }
 
   async #read(response: Response): Promise<string> {

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto'
 import type { Model, ModelReply, ModelRequest } from '../../operators/model.ts'
 import type { Correction, RecordedModel } from '../../operators/operator.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Attempt, Place, Provenance, Usage } from '../../schemas/records.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
+import { hashMessages } from '../message-text.ts'
 import type { StageBinding } from './stage-binding.ts'
 
 /** Thrown where a new call would begin during a drain: the record stays uncommitted. */
@@ -112,11 +112,6 @@ export class CallRecorder implements RecordedModel {
       input: this.#input,
     }
   }
-}
-
-/** SHA-256 (hex) of the messages as they stand in the request. */
-export function hashMessages(messages: ModelRequest['messages']): string {
-  return createHash('sha256').update(JSON.stringify(messages)).digest('hex')
 }
 
 function sumUsage(attempts: readonly Attempt[]): Usage {
