@@ -68,7 +68,11 @@ export type KafkaSettingName = keyof typeof kafkaSettings
 export const kafkaSettingNames = Object.keys(kafkaSettings) as KafkaSettingName[]
 
 /** Passwords come from a file or from these; never from a flag or the configuration file, never into a log. */
-export const secretVariables = { sasl: 'SITU_SASL_PASSWORD', registry: 'SITU_REGISTRY_PASSWORD' } as const
+export const secretVariables = {
+  sasl: 'SITU_SASL_PASSWORD',
+  registry: 'SITU_REGISTRY_PASSWORD',
+  spending: 'SITU_SPENDING_PASSWORD',
+} as const
 
 /** How to connect to the registry. */
 export interface RegistryConnection {

@@ -8,12 +8,13 @@ import { defaultInputOptions, readInputs } from '../inputs/read-inputs.ts'
 import { readStatus } from '../inspect/status.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { Run } from '../run.ts'
+import { spendingSettingNames } from '../spending-settings.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { table, wrap } from '../terminal/output.ts'
 import { renderStatus } from '../terminal/status-table.ts'
 import { stages } from '../topology.ts'
 import { createIngest, describeCounts, ingestWithProgress } from './ingest.ts'
-import { runOptions, runWithProgress } from './run.ts'
+import { runOptions, runWithProgress, withModelCalls } from './run.ts'
 
 const sample = fileURLToPath(new URL('../sample', import.meta.url))
 const maxColumns = 100
@@ -29,7 +30,7 @@ export const command = defineCommand({
   summary: 'runs the whole chain on a bundled sample; needs no service and no key',
   usage: '[--data DIR] [--model NAME]',
   words: { min: 0, max: 0 },
-  settings: ['model', 'concurrency', 'standInLatencyMs'],
+  settings: ['model', 'concurrency', 'standInLatencyMs', ...spendingSettingNames],
   own: { data: './situ-demo', model: 'stand-in', brokers: null, registry: null },
   options: {},
   examples: ['situ demo', 'situ demo --data /tmp/demo --model big'],
@@ -48,7 +49,9 @@ export const command = defineCommand({
         await output.line(`sample: ${describeCounts(counts)}`)
         await output.line(model === 'stand-in' ? aboutStandIn : `model: ${model}`)
       }
-      await runWithProgress(new Run(pipeline, { ...runOptions(config, stop), bindings }, log), pipeline)
+      await withModelCalls(context, pipeline, bindings, calls =>
+        runWithProgress(new Run(pipeline, { ...runOptions(config, stop), ...calls, bindings }, log), pipeline),
+      )
       return await report(context, pipeline)
     } finally {
       await pipeline.close()

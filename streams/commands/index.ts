@@ -15,6 +15,7 @@ const commands: Record<string, () => Promise<{ command: Command }>> = {
   prompt: () => import('./prompt.ts'),
   schema: () => import('./schema.ts'),
   check: () => import('./check.ts'),
+  'fake-model': () => import('./fake-model.ts'),
 }
 
 export const commandNames: readonly string[] = Object.keys(commands)

@@ -4,6 +4,7 @@ import { SituError } from '../../schemas/errors.ts'
 import { messageBytes } from '../message-text.ts'
 import { connectionFailure, Failures, isConnectTimeout, refusesFormat, type StatusAnswer } from './openai/failures.ts'
 import { type Format, formatMemoryOf, responseFormat } from './openai/format-memory.ts'
+import { readRateLimits } from './openai/rate-limits.ts'
 import { type ChatCompletion, chatCompletion } from './openai/response.ts'
 
 /** A chat completion has a few hundred kilobytes at most; an endpoint that sends more than this is broken. */
@@ -83,7 +84,8 @@ export class OpenAiModel implements Model {
       const options = { body, headers: jsonType, signal: call.signal, timeout: this.#timeoutMs }
       const response = await call.race(this.#client.post('/chat/completions', options).asResponse())
       const text = await call.race(this.#read(response))
-      return this.#replyOf(parse(text), text)
+      const rateLimits = readRateLimits(response.headers)
+      return { ...this.#replyOf(parse(text), text), ...(rateLimits.length > 0 && { rateLimits }) }
     } catch (error) {
       if (call.isEnded) throw call.reason
       throw this.#failureOf(error, call)

@@ -185,7 +185,7 @@ export class Committer {
   async #commit(chunk: readonly Completed[]): Promise<void> {
     const { claim, serde, clock, variant, configuration, positions, partitions } = this.#ports
     const counters = structuredClone(this.#counters)
-    for (const { result, request } of chunk) count(counters, result, request?.code ?? null)
+    for (const completed of chunk) count(counters, completed, completed.request?.code ?? null)
     counters.in = this.#taken
     counters.inFlight = this.#taken - finished(counters)
     const undo = positions.map(position =>

@@ -1,10 +1,10 @@
 import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Counters } from '../../schemas/records.ts'
+import { CallRefused } from '../spending/caller.ts'
 import type { Stage } from '../topology.ts'
 import type { Claim, Message, Transport } from '../transports/transport.ts'
 import { since, type TaskActivity } from './activity.ts'
-import { CallRefused } from './call-recorder.ts'
 import { Committer, type Completed } from './committer.ts'
 import { Position } from './position.ts'
 import { type Outcome, RecordWorker, type RecordWorkerPorts } from './record-worker.ts'
@@ -50,8 +50,9 @@ export class TaskLoop {
   #restored: Restored | null = null
   readonly #open = new Map<number, { since: number; offset: number }>()
   #started = 0
-  /** Records with an unknown error that no record has worked since. */
+  /** Records with an unknown error that no record has worked since, or refused before any record has worked. */
   #suspects: Completed[] = []
+  #hasWorked = false
   #limited = false
   #running: Promise<void> = Promise.resolve()
   #error: unknown = null
@@ -339,10 +340,16 @@ export class TaskLoop {
     return outcome
   }
 
-  /** Unknown errors wait until a record has worked: where all fail, it is the stage that is broken, not its input. */
+  /**
+   * Unknown errors wait until a record has worked: where all fail, it is the stage that is broken, not its input. So do
+   * requests that an endpoint refuses before any: the parameters may be wrong.
+   */
   #complete(completed: Completed): void {
     const { result } = completed
-    if (result.kind !== 'failed' || result.code !== 'OPERATOR_BUG') {
+    if (result.kind === 'failed' && !this.#hasWorked && result.code === 'MODEL_REQUEST_REFUSED') {
+      this.#suspects.push(completed)
+    } else if (result.kind !== 'failed' || result.code !== 'OPERATOR_BUG') {
+      this.#hasWorked ||= result.kind === 'done'
       this.#releaseSuspects()
       this.#uncommittedSince ??= this.#ports.clock.now()
       this.#restored?.committer.add(completed)
