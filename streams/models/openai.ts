@@ -1,23 +1,21 @@
-import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai'
 import type { FinishReason, Model, ModelReply, ModelRequest, Parameters } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
 import { messageBytes } from '../message-text.ts'
-import { connectionFailure, Failures, isConnectTimeout, refusesFormat, type StatusAnswer } from './openai/failures.ts'
+import { connectionFailure, Failures, refusesFormat } from './openai/failures.ts'
 import { type Format, formatMemoryOf, responseFormat } from './openai/format-memory.ts'
+import { type Answer, post } from './openai/post.ts'
 import { readRateLimits } from './openai/rate-limits.ts'
 import { type ChatCompletion, chatCompletion } from './openai/response.ts'
 
-/** A chat completion has a few hundred kilobytes at most; an endpoint that sends more than this is broken. */
-const maxResponseBytes = 32 * 1024 * 1024
 const maxTimeoutMs = 2 ** 31 - 2
-const jsonType = { 'content-type': 'application/json' }
+const defaultBaseUrl = 'https://api.openai.com/v1'
 /** What a call sets itself. */
 const ownParameters = ['model', 'messages', 'stream']
 
 export interface OpenAiOptions {
   /** Name of the endpoint in the configuration. */
   endpoint: string
-  /** Address up to `/v1`; null for the client's own default. */
+  /** Address up to `/v1`; null for that of OpenAI. */
   baseUrl: string | null
   apiKey: string
   model: string
@@ -26,22 +24,24 @@ export interface OpenAiOptions {
   replyTokens: number
   /** What to ask for first; where the endpoint refuses it, the next one is used from then on. */
   structuredOutput: Format
-  /** From the call to the last byte of the answer. Node's client waits at most 300,000 for its first. */
+  /** From the call to the last byte of the answer. */
   timeoutMs: number
 }
 
-/** Any endpoint that speaks the chat completions of the `openai` package. Its retries and its log are off. */
+/** Any endpoint that speaks OpenAI's chat completions. */
 export class OpenAiModel implements Model {
   readonly endpoint: string
   readonly model: string
   readonly parameters: Parameters
   readonly contextTokens: number
   readonly replyTokens: number
-  readonly #client: OpenAI
+  readonly #baseUrl: string
+  readonly #headers: Readonly<Record<string, string>>
   readonly #failures: Failures
   readonly #structuredOutput: Format
   readonly #timeoutMs: number
-  readonly #closing = new AbortController()
+  readonly #open = new Set<Call>()
+  #closed: SituError | null = null
 
   /** @throws {SituError} CONFIGURATION_INVALID */
   constructor(options: OpenAiOptions) {
@@ -53,44 +53,40 @@ export class OpenAiModel implements Model {
     this.replyTokens = options.replyTokens
     this.#structuredOutput = options.structuredOutput
     this.#timeoutMs = Math.min(Math.max(1, Math.ceil(options.timeoutMs)), maxTimeoutMs)
-    this.#client = new OpenAI({
-      apiKey: options.apiKey,
-      baseURL: options.baseUrl,
-      adminAPIKey: null,
-      organization: null,
-      project: null,
-      maxRetries: 0,
-      timeout: this.#timeoutMs,
-      logLevel: 'off',
-      fetch: fetchWhole,
-    })
+    this.#baseUrl = (options.baseUrl ?? defaultBaseUrl).replace(/\/+$/, '')
+    this.#headers = {
+      accept: 'application/json',
+      authorization: `Bearer ${options.apiKey}`,
+      'content-type': 'application/json',
+      'user-agent': 'situ',
+    }
     this.#failures = new Failures(`${options.endpoint} (${options.model})`, options.apiKey)
   }
 
   async complete(request: ModelRequest): Promise<ModelReply> {
     request.signal.throwIfAborted()
-    const memory = formatMemoryOf(`${this.#client.baseURL} ${this.model}`, this.#structuredOutput)
+    const memory = formatMemoryOf(`${this.#baseUrl} ${this.model}`, this.#structuredOutput)
     return memory.use(request.replySchema.name, request.signal, format => this.#call(request, format), refusesFormat)
   }
 
   async close(): Promise<void> {
-    this.#closing.abort(new SituError('TRANSPORT_CLOSED', `the model ${this.endpoint} is closed`))
+    this.#closed = new SituError('TRANSPORT_CLOSED', `the model ${this.endpoint} is closed`)
+    for (const call of this.#open) call.end(this.#closed)
   }
 
   async #call(request: ModelRequest, format: Format): Promise<ModelReply> {
-    const call = new Call(this.#timeoutMs, [request.signal, this.#closing.signal])
+    if (this.#closed) throw this.#closed
+    const call = new Call(this.#timeoutMs, request.signal)
+    this.#open.add(call)
     try {
-      const body = this.#body(request, format)
-      const options = { body, headers: jsonType, signal: call.signal, timeout: this.#timeoutMs }
-      const response = await call.race(this.#client.post('/chat/completions', options).asResponse())
-      const text = await call.race(this.#read(response))
-      const rateLimits = readRateLimits(response.headers)
-      return { ...this.#replyOf(parse(text), text), ...(rateLimits.length > 0 && { rateLimits }) }
+      const url = `${this.#baseUrl}/chat/completions`
+      return this.#replyOf(await call.race(post(url, this.#headers, this.#body(request, format), call.signal)))
     } catch (error) {
       if (call.isEnded) throw call.reason
       throw this.#failureOf(error, call)
     } finally {
-      call.end()
+      this.#open.delete(call)
+      call.clear()
     }
   }
 
@@ -109,13 +105,15 @@ export class OpenAiModel implements Model {
     ])
   }
 
-  async #read(response: Response): Promise<string> {
-    const { text, error } = await readBody(response)
+  #replyOf({ status, headers, text, error }: Answer): ModelReply {
+    if (status < 200 || status > 299) throw this.#failures.ofStatus({ status, headers, body: text })
     if (error) throw this.#failures.broken('the answer ends early or has no end', text, error)
-    return text
+    const rateLimits = readRateLimits(headers)
+    return { ...this.#read(text), ...(rateLimits.length > 0 && { rateLimits }) }
   }
 
-  #replyOf(parsed: unknown, text: string): ModelReply {
+  #read(text: string): ModelReply {
+    const parsed = parse(text)
     const checked = chatCompletion.safeParse(parsed)
     if (!checked.success) {
       const [issue] = checked.error.issues
@@ -128,24 +126,19 @@ export class OpenAiModel implements Model {
   }
 
   #failureOf(error: unknown, call: Call): unknown {
-    if (call.isOver || error instanceof APIConnectionTimeoutError) {
+    if (error instanceof SituError) return error
+    if (call.isOver) {
       return this.#failures.make('MODEL_TIMEOUT', `no answer within ${this.#timeoutMs} ms`, { cause: error })
     }
-    if (error instanceof APIConnectionError) {
-      const { code, message } = connectionFailure(error.cause ?? error, this.#client.baseURL)
-      return this.#failures.make(code, message, { cause: error.cause ?? error })
-    }
-    if (error instanceof APIError && error.status !== undefined) {
-      return this.#failures.ofStatus(error as StatusAnswer)
-    }
-    return error
+    const { code, message } = connectionFailure(error, this.#baseUrl)
+    return this.#failures.make(code, message, { cause: error })
   }
 }
 
 /** The signal of one call: ended by the caller, by `close` or by its time. */
 class Call {
   readonly #controller = new AbortController()
-  readonly #signals: readonly AbortSignal[]
+  readonly #outer: AbortSignal
   readonly #timer: NodeJS.Timeout
   readonly #stop = Promise.withResolvers<never>()
   /** Ended by the caller or by `close`, for this reason. */
@@ -154,14 +147,12 @@ class Call {
   /** Its time is over. */
   isOver = false
 
-  constructor(timeoutMs: number, signals: readonly AbortSignal[]) {
-    this.#signals = signals
+  constructor(timeoutMs: number, outer: AbortSignal) {
+    this.#outer = outer
     this.#stop.promise.catch(() => {})
     this.#timer = setTimeout(() => this.#timeout(), timeoutMs)
-    for (const signal of signals) {
-      signal.addEventListener('abort', this.#abort, { once: true })
-      if (signal.aborted) this.#abort()
-    }
+    outer.addEventListener('abort', this.#abort, { once: true })
+    if (outer.aborted) this.#abort()
   }
 
   get signal(): AbortSignal {
@@ -173,55 +164,25 @@ class Call {
     return Promise.race([work, this.#stop.promise])
   }
 
-  end(): void {
-    clearTimeout(this.#timer)
-    for (const signal of this.#signals) signal.removeEventListener('abort', this.#abort)
-  }
-
-  readonly #abort = (): void => {
+  end(reason: unknown): void {
     this.isEnded = true
-    this.reason = this.#signals.find(signal => signal.aborted)?.reason
-    this.#stop.reject(this.reason)
+    this.reason = reason
+    this.#stop.reject(reason)
     this.#controller.abort()
   }
+
+  clear(): void {
+    clearTimeout(this.#timer)
+    this.#outer.removeEventListener('abort', this.#abort)
+  }
+
+  readonly #abort = (): void => this.end(this.#outer.reason)
 
   #timeout(): void {
     this.isOver = true
     this.#stop.reject(new Error('the time is over'))
     this.#controller.abort()
   }
-}
-
-/**
- * The client keeps only the member `error` of a refusal, and other servers name it otherwise: so the whole body goes
- * there. It also calls a connection that was never made a timeout: that is told apart here.
- */
-async function fetchWhole(url: string | URL | Request, init?: RequestInit): Promise<Response> {
-  const response = await fetch(url, init).catch((error: unknown) => {
-    throw isConnectTimeout(error) ? new Error('no connection was made') : error
-  })
-  if (response.ok || response.status === 304) return response
-  const { text } = await readBody(response)
-  const headers = new Headers(response.headers)
-  for (const name of ['content-length', 'content-encoding', 'transfer-encoding']) headers.delete(name)
-  return new Response(JSON.stringify({ error: { body: text } }), { status: response.status, headers })
-}
-
-/** What came of the body, and what ended it where that was not its end. */
-async function readBody(response: Response): Promise<{ text: string; error: unknown }> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  let error: unknown = null
-  try {
-    for await (const chunk of response.body ?? []) {
-      chunks.push(chunk)
-      bytes += chunk.byteLength
-      if (bytes > maxResponseBytes) throw new RangeError(`the answer has more than ${maxResponseBytes} bytes`)
-    }
-  } catch (thrown) {
-    error = thrown
-  }
-  return { text: Buffer.concat(chunks).toString('utf8'), error }
 }
 
 function parse(text: string): unknown {
