@@ -87,7 +87,11 @@ export class Prompt {
 
   /** The messages. What is filled in is never searched for placeholders. */
   fill(values: Readonly<Record<string, string>>, demonstrations: readonly Demonstration[] = []): ChatMessage[] {
-    const shown = demonstrations.map((demonstration, index) => this.demonstrate(demonstration, index + 1)).join('\n\n')
+    let shown = ''
+    for (const [index, demonstration] of demonstrations.entries()) {
+      // Added up rather than joined: the engine then copies the text once, when the whole is made.
+      shown += `${index > 0 ? '\n\n' : ''}${this.demonstrate(demonstration, index + 1)}`
+    }
     const filled = { ...values, demonstrations: shown }
     return [
       { role: 'system', content: this.#templates.system.fill(filled) },

@@ -13,7 +13,8 @@ import { situate } from '../../operators/situate.ts'
 import { readDocuments, type TestDocument } from '../support/documents.ts'
 import { type Figure, median, report, type ScriptOptions } from '../support/figures.ts'
 import { mustSitu, removeFolder, temporaryFolder } from '../support/situ.ts'
-import { type Measured, measure, Provider } from './calls/client.ts'
+import { type Measured, measure } from './calls/client.ts'
+import { Provider } from './calls/provider.ts'
 
 const inFlight = 200
 /** As in the measurements of other tools. */
@@ -54,7 +55,7 @@ function loadsOf({ short, values }: ScriptOptions): Load[] {
 
 async function measureLoad(folder: string, { latencyMs, documents, rounds }: Load): Promise<Figure[]> {
   const clients = await prepare(folder, documents)
-  await using provider = await Provider.start(latencyMs)
+  await using provider = await Provider.start(folder, latencyMs)
   const measured: Record<keyof Clients, Measured[]> = { situ: [], openai: [], fetch: [] }
   for (let round = 0; round < rounds; round++) {
     for (const name of ['situ', 'openai', 'fetch'] as const) {
@@ -124,14 +125,18 @@ function figuresOf(latencyMs: number, documents: number, measured: Record<keyof 
     ['fetch', '(b) fetch'],
   ] as const) {
     figures.push(
-      { name: `${label} ${at}: calls/s of the whole process`, value: of(name, one => one.calls / one.seconds) },
-      { name: `${label} ${at}: calls/s after start`, value: of(name, one => one.calls / one.secondsOfCalls) },
+      { name: `${label} ${at}: calls/s of the whole process`, value: of(name, rate) },
+      { name: `${label} ${at}: calls/s after start`, value: of(name, rateAfterStart) },
       { name: `${label} ${at}: CPU seconds per 1,000 calls`, value: of(name, perThousand) },
       { name: `${label} ${at}: CPU seconds per 1,000 calls after start`, value: of(name, afterStart) },
       { name: `${label} ${at}: first call`, value: of(name, one => one.secondsToFirst), unit: 's' },
       { name: `${label} ${at}: peak memory`, value: of(name, one => one.peakMegabytes), unit: 'MB' },
       { name: `${label} ${at}: most calls in flight`, value: of(name, one => one.maxOpen) },
-      { name: `${label} ${at}: bytes sent a call`, value: of(name, one => one.bytesPerCall) },
+      {
+        name: `${label} ${at}: tokens sent a call`,
+        value: of(name, one => one.promptTokensPerCall),
+        unit: 'of 4 characters',
+      },
     )
   }
   figures.push(
@@ -140,6 +145,31 @@ function figuresOf(latencyMs: number, documents: number, measured: Record<keyof 
     { name: `CPU ${at}, situ / (b)`, value: ratio('fetch', perThousand) },
     { name: `CPU after start ${at}, situ / (b)`, value: ratio('fetch', afterStart) },
     { name: `peak memory ${at}, situ`, value: of('situ', one => one.peakMegabytes), unit: 'MB', goal: { most: 300 } },
+    ...(latencyMs >= 1000 ? shareOfIdeal(latencyMs, documents, of) : []),
   )
   return figures
 }
+
+type Of = (name: keyof Clients, value: (one: Measured) => number) => number
+
+/** Calls that end in a second where the pool is always full. Two stages of half the pool fill and empty one after the other. */
+function shareOfIdeal(latencyMs: number, documents: number, of: Of): Figure[] {
+  const ideal = inFlight / (latencyMs / 1000)
+  const staged = (2 * documents) / ((2 * documents) / ideal + latencyMs / 1000)
+  const at = `at ${latencyMs} ms`
+  return [
+    {
+      name: `share of ${ideal} calls/s ${at}, first and last tenth left out`,
+      value: of('situ', one => one.steadyRate) / ideal,
+      goal: { least: 0.98 },
+    },
+    { name: `share of ${ideal} calls/s ${at}, from the first call`, value: of('situ', rateAfterStart) / ideal },
+    { name: `share of what two stages can do ${at}, from the first call`, value: of('situ', rateAfterStart) / staged },
+    { name: `share of ${ideal} calls/s ${at}, start of the process included`, value: of('situ', rate) / ideal },
+    { name: `(a) share of ${ideal} calls/s ${at}, from the first call`, value: of('openai', rateAfterStart) / ideal },
+    { name: `(b) share of ${ideal} calls/s ${at}, from the first call`, value: of('fetch', rateAfterStart) / ideal },
+  ]
+}
+
+const rate = ({ calls, seconds }: Measured) => calls / seconds
+const rateAfterStart = ({ calls, secondsOfCalls }: Measured) => calls / secondsOfCalls

@@ -1,44 +1,8 @@
-import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Seen } from './provider.ts'
-
-/** The endpoint, in a process of its own. */
-export class Provider implements AsyncDisposable {
-  readonly #child: ChildProcess
-  readonly url: string
-
-  private constructor(child: ChildProcess, port: number) {
-    this.#child = child
-    this.url = `http://127.0.0.1:${port}/v1`
-  }
-
-  static async start(latencyMs: number): Promise<Provider> {
-    const child = fork(join(import.meta.dirname, 'provider.ts'), [String(latencyMs)])
-    const [{ port }] = (await once(child, 'message')) as [{ port: number }]
-    return new Provider(child, port)
-  }
-
-  /** @param first - Told when the first call comes. */
-  onFirst(first: () => void): void {
-    this.#child.removeAllListeners('message')
-    this.#child.on('message', message => message === 'first' && first())
-  }
-
-  /** What came since the last time. */
-  async seen(): Promise<Seen> {
-    this.#child.removeAllListeners('message')
-    const answer = once(this.#child, 'message') as Promise<[Seen]>
-    this.#child.send('seen')
-    return (await answer)[0]
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.disconnect()
-    await once(this.#child, 'exit')
-  }
-}
+import type { Provider } from './provider.ts'
 
 export interface Measured {
   calls: number
@@ -52,7 +16,9 @@ export interface Measured {
   cpuSecondsToFirst: number
   peakMegabytes: number
   maxOpen: number
-  bytesPerCall: number
+  /** Calls a second between the first and the last tenth of them. */
+  steadyRate: number
+  promptTokensPerCall: number
 }
 
 /** Runs one client to its end. @throws {Error} It ended with another code than 0. */
@@ -66,14 +32,17 @@ export async function measure(provider: Provider, words: readonly string[], usag
     said = (said + text).slice(-4000)
   })
   let cpuSecondsToFirst = Number.NaN
-  provider.onFirst(() => {
-    cpuSecondsToFirst = cpuOf(child.pid)
+  const ended = new AbortController()
+  const first = provider.nextCall(ended.signal).then(() => {
+    if (!ended.signal.aborted) cpuSecondsToFirst = cpuOf(child.pid)
   })
   const [code] = await once(child, 'close')
+  ended.abort()
+  await first
   const seconds = (Date.now() - start) / 1000
   if (code !== 0) throw new Error(`${words.join(' ')} ended with ${code}\n${said}`)
   const { cpuSeconds, megabytes } = JSON.parse(readFileSync(usagePath, 'utf8'))
-  const { calls, firstCall, lastReply, requestBytes, maxOpen } = await provider.seen()
+  const { calls, firstCall, lastReply, maxOpen, steadyRate, promptTokens } = provider.seen()
   return {
     calls,
     seconds,
@@ -83,7 +52,8 @@ export async function measure(provider: Provider, words: readonly string[], usag
     cpuSecondsToFirst,
     peakMegabytes: megabytes,
     maxOpen,
-    bytesPerCall: requestBytes / calls,
+    steadyRate,
+    promptTokensPerCall: promptTokens / calls,
   }
 }
 

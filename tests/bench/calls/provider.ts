@@ -1,81 +1,87 @@
-/** The endpoint of the bench, in a process of its own: answers after a fixed time, reads no more of a call than it must. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Situ } from '../../support/situ.ts'
 
-/** What it has seen since it was last asked. Times are those of the system's clock, in ms. */
+/** What the endpoint saw of one client. Times are those of the system's clock, in ms. */
 export interface Seen {
   calls: number
   firstCall: number
   lastReply: number
-  requestBytes: number
   maxOpen: number
+  /** Replies a second between the first and the last tenth of them. */
+  steadyRate: number
+  promptTokens: number
 }
 
-const sentence = 'The pump was replaced on Monday, but the pressure fell again by 0.4 bar within two days. '
-const replies = {
-  situation: {
-    user: 'caretaker of a small waterworks who keeps the log by hand',
-    motivation: 'The council meets on Thursday and wants to know whether a second pump has to be bought.',
-    scene: sentence.repeat(4),
-    ability: 'read a log, weigh causes against each other, plan a test that can be done in one day',
-    knowledge: 'pumps, pressure loss in old pipes, how leaks show in a log',
-    extraInformation: sentence.repeat(3),
-    output: 'a plan for one day and a note of at most 200 words to the council',
-  },
-  instruction: { thought: sentence.repeat(2), instruction: sentence.repeat(8) },
+interface Entry {
+  event: 'arrived' | 'ended'
+  time: number
+  promptTokens?: number
 }
 
-function completionOf(reply: object): Buffer {
-  const message = { role: 'assistant', content: JSON.stringify(reply), refusal: null }
-  return Buffer.from(
-    JSON.stringify({
-      id: 'chatcmpl-bench',
-      object: 'chat.completion',
-      created: 1_700_000_000,
-      model: 'bench',
-      choices: [{ index: 0, message, finish_reason: 'stop' }],
-      usage: { prompt_tokens: 7000, completion_tokens: 250, total_tokens: 7250 },
-    }),
-  )
-}
+/** `situ fake-model`, in a process of its own. */
+export class Provider implements AsyncDisposable {
+  readonly url: string
+  readonly #process: Situ
+  readonly #log: string
+  #read = 0
 
-const bodies = { situation: completionOf(replies.situation), instruction: completionOf(replies.instruction) }
-const latencyMs = Number(process.argv[2] ?? 0)
-let open = 0
-let seen: Seen = nothing()
+  private constructor(process: Situ, url: string, log: string) {
+    this.#process = process
+    this.url = url
+    this.#log = log
+  }
 
-function nothing(): Seen {
-  return { calls: 0, firstCall: 0, lastReply: 0, requestBytes: 0, maxOpen: 0 }
-}
-
-function serve(request: IncomingMessage, response: ServerResponse): void {
-  const chunks: Buffer[] = []
-  request.on('data', (chunk: Buffer) => chunks.push(chunk))
-  request.on('end', () => {
-    const body = Buffer.concat(chunks)
-    seen.maxOpen = Math.max(seen.maxOpen, ++open)
-    seen.requestBytes += body.length
-    if (seen.calls++ === 0) {
-      seen.firstCall = Date.now()
-      process.send?.('first')
+  /** @param folder - Of its script and its log. */
+  static async start(folder: string, latencyMs: number): Promise<Provider> {
+    const script = join(folder, `latency-${latencyMs}.json`)
+    const log = join(folder, `latency-${latencyMs}.jsonl`)
+    writeFileSync(script, JSON.stringify({ phases: [{ latencyMs }] }))
+    const process = new Situ(['fake-model', '--script', script, '--log', log])
+    for (;;) {
+      const [url] = /http:\/\/\S+/.exec(process.stdout) ?? []
+      if (url) return new Provider(process, url, log)
+      if (process.child.exitCode !== null) throw new Error(process.stderr)
+      await sleep(20)
     }
-    const answer = body.includes('"name":"situation"') ? bodies.situation : bodies.instruction
-    if (latencyMs > 0) setTimeout(() => reply(response, answer), latencyMs)
-    else reply(response, answer)
-  })
-}
+  }
 
-function reply(response: ServerResponse, body: Buffer): void {
-  open--
-  seen.lastReply = Date.now()
-  response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length }).end(body)
-}
+  /** Resolves soon after the next call has come. */
+  async nextCall(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && statSync(this.#log).size <= this.#read) await sleep(5)
+  }
 
-const server = createServer(serve)
-server.keepAliveTimeout = 60_000
-process.on('message', () => {
-  process.send?.(seen)
-  seen = nothing()
-})
-process.on('disconnect', () => process.exit())
-server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
+  /** What came since the last time. */
+  seen(): Seen {
+    const text = readFileSync(this.#log).subarray(this.#read)
+    this.#read += text.length
+    const entries = text
+      .toString()
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line) as Entry)
+    const ended = entries.filter(({ event }) => event === 'ended')
+    const from = ended[Math.floor(ended.length / 10)]?.time ?? 0
+    const to = ended[Math.floor((ended.length * 9) / 10)]?.time ?? 0
+    let open = 0
+    let maxOpen = 0
+    for (const { event } of entries) {
+      open += event === 'arrived' ? 1 : -1
+      maxOpen = Math.max(maxOpen, open)
+    }
+    return {
+      calls: ended.length,
+      firstCall: entries[0]?.time ?? 0,
+      lastReply: ended.at(-1)?.time ?? 0,
+      maxOpen,
+      steadyRate: (Math.floor((ended.length * 9) / 10) - Math.floor(ended.length / 10)) / ((to - from) / 1000),
+      promptTokens: ended.reduce((sum, { promptTokens }) => sum + (promptTokens ?? 0), 0),
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.child.kill('SIGTERM')
+    await this.#process.done
+  }
+}
