@@ -141,7 +141,7 @@ export const errorTable = {
     retryable: false,
     stops: 'run',
     exit: 1,
-    help: 'The brokers allow this user less: grant it the topic, group or transactional id that the message names.',
+    help: 'The brokers allow this user less: situ check names each missing right, and on what.',
   },
   BROKER_REFUSED: {
     retryable: false,

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { messageOf, SituError } from '../../schemas/errors.ts'
@@ -6,6 +6,7 @@ import type { Deduped } from '../../schemas/records.ts'
 import { bindStages } from '../bind.ts'
 import { defaultInputOptions, readInputs } from '../inputs/read-inputs.ts'
 import { readStatus } from '../inspect/status.ts'
+import { makeFolder } from '../make-folder.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { Run } from '../run.ts'
 import { spendingSettingNames } from '../spending-settings.ts'
@@ -67,7 +68,7 @@ function makeFresh(data: string): void {
       throw new SituError('USAGE', `${data} holds something that is no earlier demo: name another folder with --data`)
     }
     for (const name of names) rmSync(join(data, name), { recursive: true, force: true })
-    mkdirSync(data, { recursive: true })
+    makeFolder(data)
     writeFileSync(join(data, marker), 'A folder of situ demo: the next demo makes it fresh.\n')
   } catch (cause) {
     if (cause instanceof SituError) throw cause

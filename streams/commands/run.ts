@@ -68,7 +68,8 @@ export const command = defineCommand({
       throw new SituError('USAGE', '--follow and --until-idle exclude each other')
     const { config, log } = context
     const bound = bindStages(selectStages(context.words), config, options.prompt)
-    const pipeline = await openPipeline(config, 'write')
+    // A data folder is made by what fills it: a misspelled one must not look like one without work.
+    const pipeline = await openPipeline(config, 'change')
     try {
       const bindings = placeOn((await readVariants(pipeline)).main, bound)
       const confirm = (stage: Stage) => confirmStage(pipeline, mainVariant, stage)

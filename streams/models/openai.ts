@@ -91,11 +91,13 @@ export class OpenAiModel implements Model {
   }
 
   /** The same bytes as JSON of the whole; the messages are made into text once for all who need it. */
-  #body({ messages, replySchema, sample }: ModelRequest, format: Format): Buffer {
+  #body({ messages, replySchema, sample, replyTokens }: ModelRequest, format: Format): Buffer {
     const { seed } = this.parameters
+    const limit = Object.hasOwn(this.parameters, 'max_completion_tokens') ? 'max_completion_tokens' : 'max_tokens'
     const rest = JSON.stringify({
       ...this.parameters,
       ...(sample > 0 && typeof seed === 'number' ? { seed: seed + sample } : {}),
+      ...(replyTokens === undefined ? {} : { [limit]: replyTokens }),
       ...responseFormat(format, replySchema),
     })
     return Buffer.concat([

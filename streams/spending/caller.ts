@@ -8,6 +8,8 @@ export interface Call extends ModelRequest {
   operator: string
   /** Place of the stage in the chain: where calls wait for a turn, those of later stages go first. */
   rank: number
+  /** Calls for the same record that have failed. */
+  failures?: number
   /** Aborted where no new call may begin: a call that still waits for its turn is then refused. */
   draining: AbortSignal
   /** Told when the call begins to wait for its endpoint (rate, outage), and when it no longer does. */

@@ -1,4 +1,4 @@
-import type { Model, ModelReply } from '../../operators/model.ts'
+import type { Model, ModelReply, ModelRequest } from '../../operators/model.ts'
 import { type ErrorCode, messageOf, SituError } from '../../schemas/errors.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
@@ -15,10 +15,25 @@ const callsUntilFirstAnswer = 3
 /** After a call that failed before the first answer; doubled for each further one. */
 const firstPauseMs = 500
 const longestPauseMs = 15_000
+/** A turn that is used later than this after its time is none: others count on its having been used. */
+const turnLastsMs = 1_000
 /** What the first replies are taken for at most. */
 const firstReplyTokens = 512
 
-const downCodes: readonly ErrorCode[] = [
+/** The smallest question. */
+const probe = {
+  messages: [{ role: 'user', content: 'Are you there?' }],
+  replySchema: { name: 'probe', schema: { type: 'object', properties: {}, required: [], additionalProperties: false } },
+  replyTokens: 1,
+} as const satisfies Partial<ModelRequest>
+const probeEveryMs = 1_000
+/** How long a probe may take; doubled for each one that took longer, since a busy server answers late. */
+const probeTimeoutMs = { first: 10_000, longest: 300_000 }
+
+const probeTookTooLong = new Error('the probe took too long')
+
+/** An endpoint that answers so may be down. */
+export const downCodes: readonly ErrorCode[] = [
   'MODEL_UNAVAILABLE',
   'MODEL_TIMEOUT',
   'MODEL_UNREACHABLE',
@@ -49,6 +64,8 @@ export interface EndpointPorts {
   store: RateStore
   clock: Clock
   log: Logger
+  /** Told of the reply to a probe, which is paid for too. */
+  onProbe?: (model: Model, reply: ModelReply) => void | Promise<void>
 }
 
 /** One endpoint with one model: whether it is up, how fast it may be called, and whether it has ever answered. */
@@ -60,11 +77,15 @@ export class Endpoint {
   readonly #breaker: Breaker
   readonly #limits: SharedLimits
   readonly #estimate: TokenEstimate
+  readonly #onProbe: EndpointPorts['onProbe']
+  #probe: Promise<void> | null = null
+  #probedAt = Number.NEGATIVE_INFINITY
+  #probeTimeoutMs = probeTimeoutMs.first
   #notBefore = Number.NEGATIVE_INFINITY
   /** Whether `notBefore` is what the endpoint asked for. */
   #isAsked = false
-  /** A turn that waits to be used, and from when on it may be. */
-  #turn: { booked: BookedTurn; from: number } | null = null
+  /** The turn of the next call. */
+  #turn: Turn | null = null
   #inFlight = 0
   #answeredAt: number | null = null
   #failedCalls = 0
@@ -72,8 +93,9 @@ export class Endpoint {
   #fatal: SituError | null = null
   #neverAnswered: SituError | null = null
 
-  constructor({ model, limits, store, clock, log }: EndpointPorts) {
+  constructor({ model, limits, store, clock, log, onProbe }: EndpointPorts) {
     this.model = model
+    this.#onProbe = onProbe
     this.#clock = clock
     this.#log = log
     this.#limits = new SharedLimits(store, `${model.endpoint}/${model.model}`, limits)
@@ -111,9 +133,15 @@ export class Endpoint {
     return this.#rate.isLimited ? this.#rate.perSecond : null
   }
 
-  /** Whether the next call must book a turn before it can begin. */
+  /** Whether it must be asked a probe before the next call. */
+  get needsProbe(): boolean {
+    return !this.#breaker.isClosed && this.#breaker.waitMs === 0
+  }
+
+  /** Whether the next call must book a turn before it can begin: there is none, or it was not used in time. */
   get needsTurn(): boolean {
-    return this.#turn === null && this.#limits.rates.length > 0
+    if (this.#turn && this.#clock.now() - this.#turn.from <= turnLastsMs) return false
+    return this.#limits.rates.length > 0
   }
 
   /** How long the next call has to wait, and what for. */
@@ -132,24 +160,27 @@ export class Endpoint {
 
   /** Books a turn for the next call, as if this one were it. */
   async bookTurn(call: Call): Promise<void> {
+    const late = this.#turn
+    this.#turn = null
+    if (late) await this.#limits.unbook(late.booked)
     const booked = await this.#limits.book(this.#estimate.guess(call.operator, call.messages))
     this.#turn = { booked, from: this.#clock.now() + booked.waitMs }
   }
 
-  /** Takes the place of a call. To be used only where `wait` is over and no turn is needed. */
+  /** Takes the place of a call. To be used only where `wait` is over and neither turn nor probe is needed. */
   begin(): Place {
-    const booked = this.#turn?.booked ?? null
+    const turn = this.#turn
     this.#turn = null
     this.#inFlight++
     this.#rate.take(this.#clock.now())
-    return { endpoint: this, booked, pass: this.#breaker.enter() }
+    return { endpoint: this, turn, pass: this.#breaker.enter() }
   }
 
   /** The call of a place is not made: its turn is left to the next one. */
-  giveBack({ booked, pass }: Place): void {
+  giveBack({ turn, pass }: Place): void {
     this.#inFlight--
     this.#breaker.leave(pass)
-    if (booked && this.#turn === null) this.#turn = { booked, from: this.#clock.now() }
+    if (turn && this.#turn === null) this.#turn = turn
   }
 
   /**
@@ -157,20 +188,57 @@ export class Endpoint {
    *
    * @throws {SituError} As `Model.complete`.
    */
-  async complete(call: Call, { booked, pass }: Place): Promise<ModelReply> {
+  async complete(call: Call, { turn, pass }: Place): Promise<ModelReply> {
     const begun = this.#clock.now()
     try {
       const reply = await this.#breaker.run(pass, () => this.model.complete(call))
       this.#answered(call, reply)
-      if (booked) await this.#limits.settle(booked, tokensOf(reply.usage))
+      if (turn) await this.#limits.settle(turn.booked, tokensOf(reply.usage))
       return reply
     } catch (error) {
-      if (error instanceof SituError && error.code === 'MODEL_RATE_LIMITED' && booked) {
-        await this.#limits.settle(booked, 0)
-      }
+      const isUnused = error instanceof SituError && error.code === 'MODEL_RATE_LIMITED'
+      if (turn && isUnused) await this.#limits.settle(turn.booked, 0)
       throw this.#failure(error, begun)
     } finally {
       this.#inFlight--
+    }
+  }
+
+  /**
+   * Asks for one token, to learn whether it is the endpoint that fails or what it is asked. One at a time.
+   *
+   * @param signal - Ends it.
+   */
+  probe(signal: AbortSignal): Promise<void> {
+    this.#probe ??= this.#makeProbe(signal).finally(() => {
+      this.#probe = null
+    })
+    return this.#probe
+  }
+
+  /** Whether a probe would tell something new: it seems to be up, and has not been asked just now. */
+  get mayProbe(): boolean {
+    return this.isUp && (this.#probe !== null || this.#clock.now() - this.#probedAt >= probeEveryMs)
+  }
+
+  async #makeProbe(signal: AbortSignal): Promise<void> {
+    const ended = new AbortController()
+    const timeout = new AbortController()
+    this.#probedAt = this.#clock.now()
+    this.#rate.take(this.#probedAt)
+    void this.#clock.sleep(this.#probeTimeoutMs, ended.signal).then(() => timeout.abort(probeTookTooLong))
+    const request = { ...probe, sample: 0, signal: AbortSignal.any([signal, timeout.signal]) }
+    try {
+      const reply = await this.#breaker.run(this.#breaker.enter(), () => this.model.complete(request))
+      this.#answeredAt = this.#clock.now()
+      this.#probeTimeoutMs = probeTimeoutMs.first
+      await this.#onProbe?.(this.model, reply)
+    } catch (error) {
+      if (verdict(error) === 'up') this.#answeredAt = this.#clock.now()
+      if (error === probeTookTooLong) this.#probeTimeoutMs = Math.min(2 * this.#probeTimeoutMs, probeTimeoutMs.longest)
+      this.#failure(error, this.#probedAt)
+    } finally {
+      ended.abort()
     }
   }
 
@@ -228,10 +296,16 @@ export class Endpoint {
   }
 }
 
+interface Turn {
+  booked: BookedTurn
+  /** When it may be used. */
+  from: number
+}
+
 /** The place of one call among those in flight. */
 export interface Place {
   endpoint: Endpoint
-  booked: BookedTurn | null
+  turn: Turn | null
   pass: Pass
 }
 

@@ -2,12 +2,12 @@ import type { Model } from '../../operators/model.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
 import type { Call, Caller, CallResult } from './caller.ts'
-import { Endpoint } from './endpoint.ts'
+import { Endpoint, type EndpointPorts } from './endpoint.ts'
 import { Gate, type GatePorts, type Waiting } from './gate.ts'
 import type { LimitsPerMinute } from './shared-limits.ts'
 import type { RateStore } from './store.ts'
 
-export interface EndpointsPorts extends Pick<GatePorts, 'admit' | 'costOf'> {
+export interface EndpointsPorts extends Pick<GatePorts, 'admit' | 'costOf'>, Pick<EndpointPorts, 'onProbe'> {
   store: RateStore
   clock: Clock
   log: Logger
@@ -58,9 +58,9 @@ export class Endpoints implements Caller {
 
   /** One that stands in for another may have calls of its own: what is learnt of it is shared. */
   #endpointOf(model: Model): Endpoint {
-    const { store, clock, log, limitsOf } = this.#ports
+    const { limitsOf, ...ports } = this.#ports
     const known = this.#endpoints.get(model)
-    const endpoint = known ?? new Endpoint({ model, limits: limitsOf?.(model) ?? {}, store, clock, log })
+    const endpoint = known ?? new Endpoint({ ...ports, model, limits: limitsOf?.(model) ?? {} })
     this.#endpoints.set(model, endpoint)
     return endpoint
   }

@@ -2,7 +2,7 @@ import type { Model, ModelReply } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Clock } from '../clock.ts'
 import { type Call, type Caller, CallRefused, type CallResult } from './caller.ts'
-import type { Endpoint, Place, WaitCause } from './endpoint.ts'
+import { downCodes, type Endpoint, type Place, type WaitCause } from './endpoint.ts'
 import { TurnQueue } from './turn-queue.ts'
 
 /** Calls that wait, as a user is shown them. */
@@ -82,6 +82,7 @@ export class Gate implements Caller {
       }
     } catch (error) {
       if (!(error instanceof SituError)) throw error
+      if (this.#mayBeTheRequest(call, endpoint, error, begun)) await endpoint.probe(endOf(call))
       error.endpointAnsweredAt = this.#answeredAt
       throw this.#fatal ?? error
     } finally {
@@ -89,12 +90,21 @@ export class Gate implements Caller {
     }
   }
 
+  /**
+   * A record that fails again while nobody else is answered: its request may be what no endpoint bears. Only an answer
+   * to something else can tell.
+   */
+  #mayBeTheRequest({ failures = 0 }: Call, endpoint: Endpoint, error: SituError, begun: number): boolean {
+    const isAnswering = (this.#answeredAt ?? Number.POSITIVE_INFINITY) > begun
+    return failures > 0 && downCodes.includes(error.code) && !isAnswering && endpoint.mayProbe
+  }
+
   /** The place of a call that need not wait. */
   #beginNow(): Place | null {
     if (this.#queue.size > 0 || this.#isDispatching) return null
     if (this.#fatal) throw this.#fatal
     const endpoint = this.#choose()
-    return endpoint.wait.ms > 0 || endpoint.needsTurn ? null : endpoint.begin()
+    return endpoint.wait.ms > 0 || endpoint.needsProbe || endpoint.needsTurn ? null : endpoint.begin()
   }
 
   async #wait(call: Call): Promise<Place> {
@@ -151,6 +161,8 @@ export class Gate implements Caller {
     const { ms, cause } = endpoint.wait
     if (cause) this.#noteCause(cause)
     if (ms > 0) await this.#sleep(ms)
+    // Not awaited: meanwhile another endpoint may get the calls.
+    else if (endpoint.needsProbe) void endpoint.probe(endOf(head.call)).finally(() => this.#wakeUp())
     else if (endpoint.needsTurn) await endpoint.bookTurn(head.call)
     else this.#take(head)?.grant(endpoint.begin())
   }
@@ -187,4 +199,9 @@ export class Gate implements Caller {
   #wakeUp(): void {
     this.#wake.abort()
   }
+}
+
+/** Aborted where nobody wants an answer to the call any more. */
+function endOf({ signal, draining }: Call): AbortSignal {
+  return AbortSignal.any([signal, draining])
 }

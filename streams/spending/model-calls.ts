@@ -1,4 +1,4 @@
-import type { Model } from '../../operators/model.ts'
+import type { Model, ModelReply } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Clock } from '../clock.ts'
 import { type Config, spendingConnection } from '../config.ts'
@@ -10,7 +10,7 @@ import type { StageBinding } from '../task/stage-binding.ts'
 import { Budget } from './budget.ts'
 import { type Caller, directCaller } from './caller.ts'
 import { Endpoints, type EndpointWaiting } from './endpoints.ts'
-import { MeteredCaller } from './metered-caller.ts'
+import { MeteredCaller, tokensOf } from './metered-caller.ts'
 import { openSpendingStore } from './open-store.ts'
 import { costOf } from './price.ts'
 import { ReplyCache } from './reply-cache.ts'
@@ -34,12 +34,15 @@ export class ModelCalls {
     const { config, clock, log } = ports
     this.#store = store
     this.#budget = budget
+    const usdOf = (model: Model, { usage }: ModelReply) =>
+      costOf(configuredEndpoint(model, config)?.price ?? null, usage)
     this.#endpoints = new Endpoints({
       store,
       clock,
       log,
       admit: () => budget.admit(),
-      costOf: (model, { usage }) => costOf(configuredEndpoint(model, config)?.price ?? null, usage),
+      costOf: usdOf,
+      onProbe: (model, reply) => budget.settle(tokensOf([], reply), usdOf(model, reply) ?? 0),
       limitsOf: model => configuredEndpoint(model, config) ?? {},
       standInsOf: model => standInsOf(model, config),
     })

@@ -1,8 +1,6 @@
 import type { RateLimit, Usage } from '../../operators/model.ts'
 import type { Rate, RateStore } from './store.ts'
 
-/** What is used of a limit: estimates err, and the endpoint counts by its own clock. */
-const usedShare = 0.95
 const minuteMs = 60_000
 /** A limit that takes longer than this to be whole again is none per minute, whatever its name. */
 const longestResetMs = minuteMs + 1_000
@@ -43,7 +41,7 @@ export class SharedLimits {
       { name: 'requests' as const, limit: requestsPerMinute ?? this.#learnt.get('requests') },
       { name: 'tokens' as const, limit: tokensPerMinute ?? this.#learnt.get('tokens') },
     ]
-    return limits.flatMap(({ name, limit }) => (limit === undefined ? [] : [{ name, perMinute: limit * usedShare }]))
+    return limits.flatMap(({ name, limit }) => (limit === undefined ? [] : [{ name, perMinute: limit }]))
   }
 
   /** Takes over what the endpoint tells, where nothing is configured. */
@@ -66,6 +64,11 @@ export class SharedLimits {
     const tokenRates = rates.filter(({ name }) => name === 'tokens')
     if (used === null || used === tokens || tokenRates.length === 0) return
     await this.#store.settleTurn(this.#key, amounts(tokenRates, 0, used - tokens))
+  }
+
+  /** Gives a turn back that was not used in time. */
+  async unbook({ rates, tokens }: BookedTurn): Promise<void> {
+    await this.#store.settleTurn(this.#key, amounts(rates, -1, -tokens))
   }
 
   /** The limit that a turn of this size uses most of. */

@@ -1,8 +1,9 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf, SituError } from '../../schemas/errors.ts'
+import { makeFolder } from '../make-folder.ts'
 import { ChangeSignal } from '../transports/change-signal.ts'
 import { closedError } from '../transports/outgoing.ts'
 import { isBusy, toSituError } from './sqlite-error.ts'
@@ -68,7 +69,7 @@ export class Database {
   /** @throws {SituError} DATA_UNREADABLE, DATA_CORRUPT, DATA_VERSION, DATA_IN_USE, DISK_FULL. */
   static async open(folder: string, layout: FileLayout, options: DatabaseOptions): Promise<Database> {
     const path = join(folder, layout.file)
-    if (options.create && !options.readOnly) makeFolder(folder)
+    if (options.create && !options.readOnly) makeDataFolder(folder)
     else checkThere(folder, path)
     let sqlite: DatabaseSync
     try {
@@ -226,9 +227,9 @@ export class Database {
   }
 }
 
-function makeFolder(folder: string): void {
+function makeDataFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
   } catch (cause) {
     throw new SituError('DATA_UNREADABLE', `data folder ${folder} can't be made: ${messageOf(cause)}`, { cause })
   }

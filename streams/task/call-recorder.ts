@@ -127,6 +127,7 @@ export class CallRecorder implements RecordedModel {
       model: this.#model,
       operator: binding.stage.name,
       rank,
+      failures: this.#attempts.filter(({ finishReason }) => finishReason === null).length,
       sample: 0,
       ...(this.#replyTokens !== null && { replyTokens: this.#replyTokens }),
       signal: this.#limit.signal,

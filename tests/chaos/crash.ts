@@ -18,6 +18,7 @@ import {
   idsOf,
   ingestDocuments,
   kafkaGround,
+  killAt,
   progressOf,
   until,
   Worker,
@@ -93,23 +94,6 @@ async function crash(options: ScriptOptions, folder: string, ground: Ground, wor
     { name: 'instructions without deduped or dropped', value: await countUnfinished(ground), goal: { most: 0 } },
   ]
   report('crash', figures, options)
-}
-
-/** Kills one of the workers that have calls in flight, once so much is committed. */
-async function killAt(gang: readonly Worker[], ground: Ground, moment: number, random: () => number) {
-  return withPipeline(ground, async pipeline => {
-    for (;;) {
-      const { calls, waiting } = await progressOf(pipeline)
-      const busy = gang.filter(worker => worker.callsInFlight > 0)
-      const worker = busy[Math.floor(random() * busy.length)] ?? gang[0]
-      if (worker && (waiting === 0 || (calls >= moment && busy.length > 0))) {
-        const inFlight = worker.callsInFlight
-        await worker.end('SIGKILL')
-        return { worker, inFlight }
-      }
-      await new Promise(resolve => setTimeout(resolve, 20))
-    }
-  })
 }
 
 /** Calls whose record has no output yet. */

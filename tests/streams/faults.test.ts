@@ -299,7 +299,7 @@ describe('a run against an endpoint with every fault', () => {
       ])
       expect([name, code, stdout]).toEqual([name, 0, `${log[name]?.at(-1)?.messages}\n`])
     }
-  }, 60_000)
+  }, 180_000)
 
   it('shows in situ failed show the raw reply', async () => {
     const show = async (name: string) =>
@@ -325,7 +325,7 @@ describe('a run against an endpoint with every fault', () => {
     // One call of instruct each, and one of situate for what had failed.
     for (const name of names) expect([name, log[name]?.length]).toEqual([name, letterNames.includes(name) ? 2 : 1])
     expect((await mustSitu(['failed', '--data', data])).stdout).toBe('no dead letters\n')
-  }, 60_000)
+  }, 180_000)
 
   it('keeps the key out of everything', async () => {
     expect(first.stderr + first.stdout).not.toContain(key)

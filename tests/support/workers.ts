@@ -70,10 +70,11 @@ export interface Call {
 
 /** A worker process, with what its log tells of its calls. */
 export class Worker extends Situ {
-  constructor(ground: Ground, words: readonly string[], latencyMs: number) {
-    super(['run', '--model', 'stand-in', '--log-level', 'debug', ...words, ...ground.flags], {
-      env: { SITU_STAND_IN_LATENCY_MS: String(latencyMs) },
-    })
+  /** @param model - Latency of the stand-in in milliseconds, or flags that name another model. */
+  constructor(ground: Ground, words: readonly string[], model: number | readonly string[]) {
+    const flags = typeof model === 'number' ? ['--model', 'stand-in'] : model
+    const env = typeof model === 'number' ? { SITU_STAND_IN_LATENCY_MS: String(model) } : {}
+    super(['run', '--log-level', 'debug', ...flags, ...words, ...ground.flags], { env })
   }
 
   get log(): Record<string, string>[] {
@@ -104,6 +105,23 @@ export class Worker extends Situ {
     this.child.kill(signal)
     await this.done
   }
+}
+
+/** Kills one of the workers that have calls in flight, once the outcomes of so many calls are committed. */
+export function killAt(gang: readonly Worker[], ground: Ground, moment: number, random: () => number) {
+  return withPipeline(ground, async pipeline => {
+    for (;;) {
+      const { calls, waiting } = await progressOf(pipeline)
+      const busy = gang.filter(worker => worker.callsInFlight > 0)
+      const worker = busy[Math.floor(random() * busy.length)] ?? gang[0]
+      if (worker && (waiting === 0 || (calls >= moment && busy.length > 0))) {
+        const inFlight = worker.callsInFlight
+        await worker.end('SIGKILL')
+        return { worker, inFlight }
+      }
+      await new Promise(resolve => setTimeout(resolve, 20))
+    }
+  })
 }
 
 /** Ids by topic. */

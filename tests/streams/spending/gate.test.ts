@@ -87,10 +87,10 @@ describe('turns', () => {
     expect(order).toEqual([3, 5, 1, 4, 0, 2])
   })
 
-  it('are paced by the limits per minute, with 95 % of them used', async () => {
+  it('are paced by the limits per minute', async () => {
     const scene = new Scene({ limits: { requestsPerMinute: 60, tokensPerMinute: 1_000_000 } })
     await scene.load(20, 3 * minute)
-    expect(scene.gate.waiting).toMatchObject({ cause: 'requests per minute', calls: 20 })
+    expect(scene.gate.waiting?.cause).toBe('requests per minute')
     const { times } = scene.model
     const inWindow = times.map(from => times.filter(time => time >= from && time < from + minute).length)
     expect(Math.max(...inWindow)).toBeLessThanOrEqual(60)
@@ -129,7 +129,7 @@ describe('turns', () => {
     scene.model.answer = () => ({ reply: { rateLimits } })
     await scene.load(2, minute)
     const rates = scene.turns.booked.flat().map(({ rate }) => rate)
-    expect(new Set(rates.map(({ name, perMinute }) => `${name} ${perMinute}`))).toEqual(new Set(['tokens 5700']))
+    expect(new Set(rates.map(({ name, perMinute }) => `${name} ${perMinute}`))).toEqual(new Set(['tokens 6000']))
     expect(scene.model.times.length).toBeGreaterThan(50)
     expect(scene.model.times.length).toBeLessThan(62)
   })
@@ -188,11 +188,10 @@ describe('a wait', () => {
       admit: () => {
         if (left-- <= 0) throw new CallRefused()
       },
-      costOf: (_endpoint, { usage }) => (usage?.promptTokens ?? 0) / 1_000,
     })
     for (let call = 0; call < 3; call++) await scene.answerOnce()
     expect(scene.errors[0]).toBeInstanceOf(CallRefused)
-    expect(scene.results[0]).toMatchObject({ costUsd: 0.08, latencyMs: 100, endpoint: 'first', isFromCache: false })
+    expect(scene.results[0]).toMatchObject({ costUsd: null, latencyMs: 100, endpoint: 'first', isFromCache: false })
     left = 1
     await scene.answerOnce()
     expect([scene.results.length, scene.turns.booked.length]).toEqual([3, 3])
@@ -286,6 +285,47 @@ describe('an outage', () => {
     for (const error of scene.errors) expect(error).toMatchObject({ endpointAnsweredAt: answered })
   })
 
+  it('asks for one token to learn whether the endpoint is up again, and no call waits in vain for that', async () => {
+    const scene = new Scene()
+    await scene.answerOnce()
+    scene.model.answer = failing('MODEL_UNAVAILABLE')
+    await scene.load(8, 20_000, 100)
+    const asked = scene.model.requests.slice(-2)
+    for (const { replyTokens, messages } of asked) {
+      expect([replyTokens, messages.length, messages[0]?.content.length]).toEqual([1, 1, expect.closeTo(15, -1)])
+    }
+  })
+
+  it('tells a request that the endpoint does not bear from an endpoint that is down, where nobody else calls', async () => {
+    const scene = new Scene()
+    await scene.answerOnce()
+    scene.model.answer = ({ request }) =>
+      request.replyTokens === 1 ? { latencyMs: 10 } : { error: new SituError('MODEL_UNAVAILABLE', 'crashed') }
+    for (const failures of [0, 1, 2]) {
+      const begun = scene.clock.now()
+      void scene.begin({ failures })
+      await scene.clock.advance(5_000)
+      const { endpointAnsweredAt } = scene.errors.at(-1) as SituError
+      expect((endpointAnsweredAt ?? 0) > begun).toBe(failures > 0)
+    }
+    const probes = scene.model.requests.filter(({ replyTokens }) => replyTokens === 1)
+    expect(probes).toHaveLength(2)
+  })
+
+  it('gives a probe up that hangs, and each later one after twice the time', async () => {
+    const scene = new Scene()
+    await scene.answerOnce()
+    scene.model.answer = failing('MODEL_UNAVAILABLE')
+    scene.load(8, 10 * minute, 100)
+    await scene.clock.advance(500)
+    scene.model.answer = () => ({ latencyMs: 60 * minute })
+    await scene.clock.advance(2 * minute)
+    const probes = scene.model.requests.flatMap(({ replyTokens }, index) =>
+      replyTokens === 1 ? [scene.model.times[index] ?? 0] : [],
+    )
+    expect(probes.slice(1, 4).map((time, index) => time - (probes[index] ?? 0))).toEqual([12_000, 24_000, 48_000])
+  })
+
   it('obeys the Retry-After of a 503', async () => {
     const scene = new Scene()
     await scene.answerOnce()
@@ -309,7 +349,7 @@ describe('a second endpoint', () => {
     await scene.load(0, 1)
     void scene.load(5, 3 * minute, 50)
     await scene.clock.advance(minute)
-    expect(scene.model.times.length - before).toBeLessThan(20)
+    expect(scene.model.times.length - before).toBeLessThan(25)
     expect(scene.second.times.length).toBeGreaterThan(1_000)
     expect(scene.results.at(-1)?.endpoint).toBe('second')
     scene.model.answer = ok

@@ -5,6 +5,7 @@ import type { Call, CallResult } from '../../../streams/spending/caller.ts'
 import { Endpoint, type EndpointPorts } from '../../../streams/spending/endpoint.ts'
 import { Gate, type GatePorts } from '../../../streams/spending/gate.ts'
 import type { RateStore } from '../../../streams/spending/store.ts'
+import { MemorySpendingStore } from '../../../streams/spending/stores/memory.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
 
 /** What becomes of one call; thrown where it fails. */
@@ -56,42 +57,31 @@ export class ScriptedModel implements Model {
   }
 }
 
-/** Turns of one process: one after the other, evenly. */
-export class EvenTurns implements RateStore {
+/** The turns of one process, and what was booked and settled. */
+export class RecordedTurns implements RateStore {
   readonly booked: Parameters<RateStore['bookTurn']>[1][] = []
   readonly settled: Parameters<RateStore['settleTurn']>[1][] = []
-  readonly #clock: VirtualClock
-  readonly #freeAt = new Map<string, number>()
+  readonly #store: RateStore
 
   constructor(clock: VirtualClock) {
-    this.#clock = clock
+    this.#store = new MemorySpendingStore({ now: () => clock.now() })
   }
 
-  async bookTurn(endpoint: string, amounts: Parameters<RateStore['bookTurn']>[1]): Promise<number> {
+  bookTurn(endpoint: string, amounts: Parameters<RateStore['bookTurn']>[1]): Promise<number> {
     this.booked.push(amounts)
-    const now = this.#clock.now()
-    const waits = amounts.map(({ rate, amount }) => {
-      const name = `${endpoint} ${rate.name}`
-      const from = Math.max(now, this.#freeAt.get(name) ?? now)
-      this.#freeAt.set(name, from + (amount / rate.perMinute) * 60_000)
-      return from - now
-    })
-    return Math.max(0, ...waits)
+    return this.#store.bookTurn(endpoint, amounts)
   }
 
-  async settleTurn(endpoint: string, amounts: Parameters<RateStore['settleTurn']>[1]): Promise<void> {
+  settleTurn(endpoint: string, amounts: Parameters<RateStore['settleTurn']>[1]): Promise<void> {
     this.settled.push(amounts)
-    for (const { rate, amount } of amounts) {
-      const name = `${endpoint} ${rate.name}`
-      this.#freeAt.set(name, (this.#freeAt.get(name) ?? this.#clock.now()) + (amount / rate.perMinute) * 60_000)
-    }
+    return this.#store.settleTurn(endpoint, amounts)
   }
 }
 
 /** A gate before scripted endpoints, and what its callers were told. */
 export class Scene {
   readonly clock = new VirtualClock()
-  readonly turns = new EvenTurns(this.clock)
+  readonly turns = new RecordedTurns(this.clock)
   readonly model = new ScriptedModel(this.clock)
   readonly second = new ScriptedModel(this.clock, ok, 'second')
   readonly gate: Gate
@@ -100,9 +90,7 @@ export class Scene {
   readonly results: CallResult[] = []
   readonly errors: unknown[] = []
 
-  constructor(
-    options: { limits?: EndpointPorts['limits']; failover?: boolean } & Pick<GatePorts, 'admit' | 'costOf'> = {},
-  ) {
+  constructor(options: { limits?: EndpointPorts['limits']; failover?: boolean } & Pick<GatePorts, 'admit'> = {}) {
     const { clock, turns: store } = this
     const log = pino({}, { write: line => this.log.push(JSON.parse(line).msg) })
     const endpointOf = (model: Model) => new Endpoint({ model, limits: options.limits ?? {}, store, clock, log })
