@@ -6,10 +6,9 @@ import { createHash, hash as hashOnce } from 'node:crypto'
  * Each part goes in with its length in bytes, so that parts can't be shifted into each other.
  */
 export function hash(...parts: readonly (string | Uint8Array)[]): string {
-  // At once is several times quicker than in parts.
   if (parts.every(part => typeof part === 'string')) {
-    const whole = parts.map(part => `${Buffer.byteLength(part)}:${part}`).join('')
-    return hashOnce('sha256', whole, 'hex').slice(0, 32)
+    const text = parts.map(part => `${Buffer.byteLength(part)}:${part}`).join('')
+    return hashOnce('sha256', text, 'hex').slice(0, 32)
   }
   const sum = createHash('sha256')
   for (const part of parts) sum.update(`${Buffer.byteLength(part)}:`).update(part)
