@@ -91,6 +91,19 @@ export class Serde {
     }
   }
 
+  /**
+   * As `decode`; null for bytes that are no such record. For topics whose records Situ itself writes and reads: nobody
+   * works them, so none becomes a dead letter, and what others have written there must not end the reader.
+   */
+  async decodeOwn<N extends Noun>(noun: N, value: Uint8Array | null): Promise<Records[N] | null> {
+    try {
+      return await this.decode(noun, value)
+    } catch (error) {
+      if (error instanceof SituError && error.stops === 'record') return null
+      throw error
+    }
+  }
+
   /** As `#resolver`; a message that can't be resolved keeps its bytes as evidence. */
   async #resolverFor(noun: Noun, id: number, value: Uint8Array): Promise<avro.Resolver | null> {
     try {

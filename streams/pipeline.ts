@@ -7,7 +7,7 @@ import { kafkaOptions, registryConnection } from './kafka-settings.ts'
 import { createLogger } from './log.ts'
 import type { ConfluentRegistry } from './registries/confluent.ts'
 import { EmbeddedRegistry } from './registries/embedded.ts'
-import { stages, tasksOf, topicNouns, topicSpecs } from './topology.ts'
+import { routedTopic, stages, tasksOf, topicNouns, topicSpecs } from './topology.ts'
 import { openEmbedded } from './transports/embedded/index.ts'
 import type { RetentionOptions } from './transports/embedded/retention.ts'
 import type { Examination, KafkaTransport } from './transports/kafka/index.ts'
@@ -50,7 +50,7 @@ export async function openPipeline(config: Config, mode: Mode): Promise<Pipeline
     const partitions = made ?? config.settings.partitions
     if (mode !== 'read') {
       await transport.createTopics(topicSpecs(partitions))
-      await registerSchemas(serde, config)
+      await registerSchemas(serde, config, partitions)
     }
     if (config.settings.partitions !== 1 && config.settings.partitions !== partitions) {
       const given = `--partitions ${config.settings.partitions}`
@@ -113,7 +113,8 @@ export async function openRegistry({ settings, environment }: Config): Promise<C
  * @throws {SituError} CONFIGURATION_INVALID where they differ: a record's partition tells the task that works it.
  */
 export function partitionsOf(topics: readonly TopicInfo[]): number | null {
-  const specs = topicSpecs(1)
+  // With several, so that those are known that one partition does without.
+  const specs = topicSpecs(2)
   const own = topics.filter(topic => specs.some(({ name }) => name === topic.name))
   const counts = [...new Set(own.map(({ partitions }) => partitions))]
   if (counts.length <= 1) return counts[0] ?? null
@@ -127,7 +128,10 @@ export function subjectOf(topic: string, config: Config): string {
 }
 
 /** Registers every schema under the subjects of its topics. */
-export async function registerSchemas(serde: Serde, config: Config): Promise<void> {
+export async function registerSchemas(serde: Serde, config: Config, partitions: number): Promise<void> {
   for (const noun of topicNouns) await serde.register(subjectOf(noun, config), noun)
   for (const { state } of stages) if (state) await serde.register(subjectOf(state, config), 'signature')
+  for (const stage of stages) {
+    for (const topic of routedTopic(stage, partitions)) await serde.register(subjectOf(topic, config), 'routed')
+  }
 }

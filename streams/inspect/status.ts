@@ -37,8 +37,9 @@ export interface Status {
 }
 
 /** The task records of a survey of the topic `task`. */
-export function readTasks({ serde }: Pipeline, { messages }: Survey): Promise<Task[]> {
-  return Promise.all(messages.map(({ value }) => serde.decode('task', value)))
+export async function readTasks({ serde }: Pipeline, { messages }: Survey): Promise<Task[]> {
+  const tasks = await Promise.all(messages.map(({ value }) => serde.decodeOwn('task', value)))
+  return tasks.filter(task => task !== null)
 }
 
 /** The state of the whole log, from counters: its time does not grow with the log. */
@@ -114,16 +115,19 @@ function topicStatus(info: TopicInfo | undefined, counted: number | null): Topic
   return { records: info?.records ?? (info ? counted : 0), bytes: info ? info.bytes : 0, newest }
 }
 
-function lagOf({ bounds }: Survey, { input, from, until }: Stage, tasks: readonly Task[]): number {
+/** What waits in the input, and what waits for the task that it was sent on to. */
+function lagOf({ bounds }: Survey, stage: Stage, tasks: readonly Task[]): number {
   let lag = 0
-  for (const { partition, start, end } of bounds.filter(({ topic }) => topic === input)) {
+  for (const { topic, partition, start, end } of bounds) {
+    if (topic !== stage.input && topic !== stage.routed) continue
+    const { from, until } = topic === stage.input ? stage : {}
     const task = tasks.find(task => task.partition === partition)
-    const position = task?.positions.find(({ topic }) => topic === input)
+    const position = task?.positions.find(position => position.topic === topic)
     const last = Math.min(end, until?.[partition] ?? end)
     lag += Math.max(0, last - Math.max(start, position?.next ?? from?.[partition] ?? 0))
     const pairs = position?.finished ?? []
     for (let index = 0; index + 1 < pairs.length; index += 2) lag -= (pairs[index + 1] ?? 0) - (pairs[index] ?? 0) + 1
-    lag -= task?.counters.inFlight ?? 0
+    if (topic === stage.input) lag -= task?.counters.inFlight ?? 0
   }
   return Math.max(0, lag)
 }

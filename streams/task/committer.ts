@@ -56,8 +56,8 @@ export class Committer {
   #taken: number
   #completed: Completed[] = []
   #completedBytes = 0
-  /** Taken offsets whose outputs are not written yet, in order; empty unless order is asked for. */
-  readonly #order: number[] = []
+  /** Places of the inputs whose outputs are not written yet, in order; empty unless order is asked for. */
+  readonly #order: string[] = []
   #flushed: Promise<void> = Promise.resolve()
   /** Flushes asked for and not ended. */
   #flushes = 0
@@ -89,10 +89,10 @@ export class Committer {
     return this.#completedBytes > this.#ports.transport.limits.maxCommitBytes / 2
   }
 
-  /** Counts an input as taken. */
-  take(offset: number): void {
-    this.#taken++
-    if (this.#ports.ordered) this.#order.push(offset)
+  /** Counts an input as taken, unless it is another task's. */
+  take({ topic }: Position, offset: number, isForwarded = false): void {
+    if (!isForwarded) this.#taken++
+    if (this.#ports.ordered) this.#order.push(placeOf(topic, offset))
   }
 
   add(completed: Completed): void {
@@ -180,10 +180,9 @@ export class Committer {
   /** Retries, and those others that no open record stands before. */
   #inOrder(): Completed[] {
     const ready = this.#completed.filter(({ request }) => request !== null)
-    const byOffset = new Map<number, Completed>()
-    for (const completed of this.#completed) if (completed.request === null) byOffset.set(completed.offset, completed)
-    for (const offset of this.#order) {
-      const completed = byOffset.get(offset)
+    const byPlace = new Map(this.#completed.map(done => [placeOf(done.position.topic, done.offset), done]))
+    for (const place of this.#order) {
+      const completed = byPlace.get(place)
       if (!completed) break
       ready.push(completed)
     }
@@ -229,9 +228,13 @@ export class Committer {
     this.#made = made
     this.#pace.note(time, finished(counters))
     for (const position of positions) position.trim()
-    const done = new Set(chunk.map(({ offset }) => offset))
-    while (this.#order.length > 0 && done.has(this.#order[0] ?? -1)) this.#order.shift()
+    const done = new Set(chunk.map(({ position, offset }) => placeOf(position.topic, offset)))
+    while (done.has(this.#order[0] ?? '')) this.#order.shift()
   }
+}
+
+function placeOf(topic: string, offset: number): string {
+  return `${topic}/${offset}`
 }
 
 function bytesOf({ messages }: Outcome): number {

@@ -25,6 +25,8 @@ export type Result =
   | { kind: 'done'; out: number }
   | { kind: 'dropped'; reason: string }
   | { kind: 'failed'; code: ErrorCode; message: string }
+  /** Sent on to the task that it belongs to, which counts it. */
+  | { kind: 'forwarded' }
 
 export interface Outcome {
   result: Result

@@ -3,12 +3,12 @@ import { SituError } from '../../schemas/errors.ts'
 import type { Counters } from '../../schemas/records.ts'
 import { CallRefused } from '../spending/caller.ts'
 import type { Stage } from '../topology.ts'
-import type { Claim, Message, Transport } from '../transports/transport.ts'
+import type { Claim, Message, OutgoingMessage, Transport } from '../transports/transport.ts'
 import { since, type TaskActivity } from './activity.ts'
 import { Committer, type Completed } from './committer.ts'
+import { type Asked, Intake } from './intake.ts'
 import { Position } from './position.ts'
 import { type Outcome, RecordWorker, type RecordWorkerPorts } from './record-worker.ts'
-import { type RetryRequest, RetryRequests } from './retry-requests.ts'
 import { Slots } from './slots.ts'
 import type { StageBinding } from './stage-binding.ts'
 import { emptyCounters, finished } from './task-record.ts'
@@ -46,14 +46,17 @@ export class TaskLoop {
   readonly #reading = new AbortController()
   readonly #working = new AbortController()
   readonly #slots: Slots
-  readonly #retries: RetryRequests
+  readonly #intake: Intake
   #restored: Restored | null = null
   readonly #open = new Map<number, { since: number; offset: number }>()
   #started = 0
   /** Records with an unknown error that no record has worked since, or refused before any record has worked. */
   #suspects: Completed[] = []
   #hasWorked = false
+  /** No further input is taken: the limit is reached. */
   #limited = false
+  /** The range of the stage is read to its end. */
+  #ended = false
   #running: Promise<void> = Promise.resolve()
   #error: unknown = null
   #before: Counters = emptyCounters()
@@ -68,7 +71,7 @@ export class TaskLoop {
     this.#ports = ports
     this.#takenAt = ports.clock.now()
     this.#slots = new Slots(ports.binding.stage.state === null ? ports.concurrency : 1)
-    this.#retries = new RetryRequests(ports.binding.stage, ports.transport, ports.serde)
+    this.#intake = new Intake({ ...ports, stage: ports.binding.stage, partition: ports.claim.task.partition })
   }
 
   get id(): string {
@@ -118,7 +121,7 @@ export class TaskLoop {
   async lag(): Promise<number> {
     let lag = 0
     for (const { topic, readTo } of this.#restored?.positions ?? []) {
-      if (this.#limited && topic === this.binding.stage.input) continue
+      if (this.#isPastLimit(topic)) continue
       lag += Math.max(0, (await this.#endOf(topic)) - readTo)
     }
     return lag
@@ -131,10 +134,15 @@ export class TaskLoop {
     this.#releaseSuspects()
     if (!restored.committer.isIdle) return false
     for (const { topic, readTo } of restored.positions) {
-      if (this.#limited && topic === this.binding.stage.input) continue
+      if (this.#isPastLimit(topic)) continue
       if ((await this.#endOf(topic)) > readTo) return false
     }
     return this.#open.size === 0 && restored.committer.isIdle
+  }
+
+  /** Whether what waits in the topic is not to be taken. */
+  #isPastLimit(topic: string): boolean {
+    return (this.#limited && topic !== 'retry') || (this.#ended && topic === this.binding.stage.input)
   }
 
   async #endOf(topic: string): Promise<number> {
@@ -145,7 +153,7 @@ export class TaskLoop {
   start(): void {
     const { claim, log } = this.#ports
     const lost = () => {
-      log.warn({ task: this.id, open: this.#open.size }, 'task lost')
+      log.warn({ task: this.id, open: this.#open.size, uncommitted: this.counters.inFlight }, 'task lost')
       this.#fail(new SituError('TASK_LOST', `${this.id}: another worker has taken it over`))
     }
     claim.lost.addEventListener('abort', lost, { once: true })
@@ -185,7 +193,10 @@ export class TaskLoop {
     const { binding, transport, claim, serde, acceptChange, confirm } = this.#ports
     await confirm?.(binding.stage)
     const message = await transport.get('task', claim.task.id)
-    const stored = message && (await serde.decode('task', message.value))
+    const stored = message && (await serde.decodeOwn('task', message.value))
+    if (message && !stored) {
+      throw new SituError('POSITION_LOST', `${this.id}: the newest message under its key in topic task is no record`)
+    }
     const isChanged = stored?.configuration && stored.configuration !== binding.configuration
     if (isChanged && !acceptChange && finished(stored.counters) > 0) {
       throw new SituError('CONFIGURATION_CHANGED', `${this.id}: its configuration has changed since it was last worked`)
@@ -238,12 +249,17 @@ export class TaskLoop {
   }
 
   async #restoreIndex(): Promise<StatefulIndex | null> {
-    const { transport, claim, serde } = this.#ports
+    const { transport, claim, serde, log } = this.#ports
     const { stage, options } = this.binding
     if (!stage.state || !stage.operator.createIndex) return null
     const index = stage.operator.createIndex(options)
-    for await (const { value } of transport.compacted(stage.state, claim.task.partition)) {
-      index.restore(await serde.decode('signature', value))
+    for await (const { value, partition, offset } of transport.compacted(stage.state, claim.task.partition)) {
+      const entry = await serde.decodeOwn('signature', value)
+      if (entry) index.restore(entry)
+      else {
+        const place = `${stage.state}/${partition}/${offset}`
+        log.warn({ topic: stage.state, partition, offset }, `${place} is no entry of the index and is passed over`)
+      }
     }
     return index
   }
@@ -266,7 +282,7 @@ export class TaskLoop {
   #isBehindEnd({ topic }: Position, { partition, offset }: Message): boolean {
     const { input, until } = this.binding.stage
     if (topic !== input || offset < (until?.[partition] ?? Number.POSITIVE_INFINITY)) return false
-    this.#limited = true
+    this.#ended = true
     this.#notify()
     return true
   }
@@ -283,23 +299,20 @@ export class TaskLoop {
   /** Starts the work of a message; the slot is given back at its end. @returns False at the limit of the stage. */
   async #take(position: Position, message: Message): Promise<boolean> {
     const isRetry = position.topic === 'retry'
-    if (!isRetry && !position.wasFinished(message.offset) && !this.#ports.admit()) {
+    if (position.wasFinished(message.offset)) return this.#pass(position, message)
+    const asked = await this.#intake.read(message)
+    if (!asked) return this.#pass(position, message)
+    if (asked.forward) return this.#sendOn(position, message, asked, asked.forward)
+    if (!isRetry && !this.#ports.admit()) {
       this.#limited = true
       this.#slots.release()
       return false
     }
-    const isNew = position.take(message.offset)
-    const request = isNew && isRetry ? await this.#retries.read(message) : null
-    if (!isNew || (isRetry && !request)) {
-      position.finish([message.offset])
-      position.trim()
-      this.#slots.release()
-      return true
-    }
-    if (!isRetry) this.#restored?.committer.take(message.offset)
+    position.take(message.offset)
+    if (!isRetry) this.#restored?.committer.take(position, message.offset)
     const number = this.#started++
     this.#open.set(number, { since: this.#ports.clock.now(), offset: message.offset })
-    void this.#work(position, message, request).finally(() => {
+    void this.#work(position, message.offset, asked).finally(() => {
       this.#open.delete(number)
       this.#slots.release()
       this.#notify()
@@ -307,18 +320,44 @@ export class TaskLoop {
     return true
   }
 
-  async #work(position: Position, message: Message, request: RetryRequest | null): Promise<void> {
+  /** The message asks for nothing, or an earlier run has finished it. */
+  #pass(position: Position, { offset }: Message): boolean {
+    position.take(offset)
+    position.finish([offset])
+    position.trim()
+    this.#slots.release()
+    return true
+  }
+
+  /** The input is another task's: it is counted there. */
+  async #sendOn(
+    position: Position,
+    { offset }: Message,
+    { request }: Asked,
+    messages: readonly OutgoingMessage[],
+  ): Promise<boolean> {
+    const committer = this.#restored?.committer
+    if (committer?.isFull) await committer.flush()
+    position.take(offset)
+    if (!request) committer?.take(position, offset, true)
+    this.#uncommittedSince ??= this.#ports.clock.now()
+    committer?.add({ result: { kind: 'forwarded' }, messages: [...messages], spent: null, position, offset, request })
+    this.#slots.release()
+    return true
+  }
+
+  async #work(position: Position, offset: number, { input, request }: Asked): Promise<void> {
     if (!this.#restored) return
     const { committer } = this.#restored
     const { turn } = committer
     if (turn && committer.isFull) await committer.flush()
     await turn?.acquire()
     try {
-      const outcome = await this.#apply(this.#restored, request?.input ?? message)
+      const outcome = await this.#apply(this.#restored, input)
       if (request && outcome.result.kind !== 'failed') outcome.messages.push(request.tombstone)
-      this.#complete({ ...outcome, position, offset: message.offset, request })
+      this.#complete({ ...outcome, position, offset, request })
     } catch (error) {
-      this.#retries.end(request)
+      this.#intake.end(request)
       if (!(error instanceof CallRefused) && !this.#working.signal.aborted) this.#fail(error)
     } finally {
       turn?.release()
@@ -360,7 +399,7 @@ export class TaskLoop {
   }
 
   #committed(chunk: readonly Completed[]): void {
-    for (const { request } of chunk) this.#retries.end(request)
+    for (const { request } of chunk) this.#intake.end(request)
     const now = this.#ports.clock.now()
     this.#commits++
     this.#lastCommit = now

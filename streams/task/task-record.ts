@@ -16,6 +16,7 @@ export function finished(counters: Counters): number {
 
 /** Counts an outcome. @param retried - Code of the dead letter that it takes the place of; null for a first outcome. */
 export function count(counters: Counters, { result, spent }: Outcome, retried: string | null): void {
+  if (result.kind === 'forwarded') return
   if (spent) addSpent(counters.spent, spent)
   if (retried !== null) {
     add(counters.failed, retried, -1)

@@ -115,7 +115,7 @@ describe('an incompatible change', () => {
 })
 
 async function open() {
-  return openKafka({ brokers: kafkaServices().brokers, prefix, group: 'none' })
+  return openKafka({ brokers: kafkaServices().brokers, prefix })
 }
 
 /** Ids of the schemas that the messages of a topic were written with. */

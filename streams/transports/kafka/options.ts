@@ -16,10 +16,8 @@ export interface TopicSettings {
 export interface KafkaOptions {
   /** `host:port` of some brokers; the others are found through them. */
   brokers: readonly string[]
-  /** Topics, transactional ids and groups begin with it. */
+  /** Topics, transactional ids and groups begin with it; workers with the same one share the tasks. */
   prefix: string
-  /** Workers of one group share its tasks. */
-  group: string
   clientId?: string
   /** True for the system's certificates, or a CA, a client certificate and its key. */
   ssl?: NonNullable<KafkaConfig['ssl']>
@@ -33,6 +31,8 @@ export interface KafkaOptions {
   maxWaitMs?: number
   /** How long a killed worker's open transaction may hide what others have committed; default 10,000. */
   transactionTimeoutMs?: number
+  /** How long one request may go unanswered; default 15,000. */
+  requestTimeoutMs?: number
   /** How long `openKafka` waits for a broker; default 10,000. */
   connectTimeoutMs?: number
   /** How long a call waits for brokers that were there and are gone; default 600,000. */
@@ -45,6 +45,18 @@ export interface KafkaOptions {
 }
 
 type Connecting = 'ssl' | 'sasl'
+/**
+ * Names on the brokers. A dot stands behind the prefix, and none in what follows: a task of one prefix never has the
+ * transactional id of another's, which would put that one's owner out.
+ */
+export const brokerNames = {
+  /** The group whose members share the tasks. */
+  workers: (prefix: string) => `${prefix}.workers`,
+  /** The group that shows how far a stage is, for lag tools. */
+  lag: (prefix: string, taskId: string) => `${prefix}.${taskId.replace(/-\d+$/, '')}`,
+  transaction: (prefix: string, writer: string) => `${prefix}.${writer}`,
+}
+
 export type Settings = Required<Omit<KafkaOptions, Connecting>> & Pick<KafkaOptions, Connecting>
 
 export function settingsOf(options: KafkaOptions): Settings {
@@ -55,6 +67,7 @@ export function settingsOf(options: KafkaOptions): Settings {
     heartbeatMs: 500,
     maxWaitMs: 100,
     transactionTimeoutMs: 10_000,
+    requestTimeoutMs: 15_000,
     connectTimeoutMs: 10_000,
     outageMs: 600_000,
     log: { debug: () => {}, warn: () => {} },

@@ -1,6 +1,7 @@
 import type { TaskSpec } from '../transport.ts'
 import { toSituError, typeOf } from './broker-error.ts'
 import type { Brokers } from './brokers.ts'
+import { brokerNames } from './options.ts'
 import { type Answer, int32, sendRaw, string } from './raw-request.ts'
 
 /** Bits of the operations that a user is allowed, by Kafka's number of each operation. */
@@ -100,11 +101,11 @@ export interface WorkerNames {
 }
 
 /** Names on the brokers that workers of these tasks use; of transactional ids one for each stage. */
-export function namesOf(tasks: readonly TaskSpec[], prefix: string, group: string): WorkerNames {
-  const stages = [...new Set(tasks.map(({ id }) => id.replace(/-\d+$/, '')))]
+export function namesOf(tasks: readonly TaskSpec[], prefix: string): WorkerNames {
+  const first = [...new Map(tasks.map(({ id }) => [id.replace(/-\d+$/, ''), id])).values()]
   return {
-    groups: [`${prefix}-${group}`, ...stages.map(stage => `${prefix}-${group}-${stage}`)],
-    transactionalIds: [`${prefix}-${group}-produce-check`, ...stages.map(stage => `${prefix}-${group}-${stage}-0`)],
+    groups: [brokerNames.workers(prefix), ...first.map(id => brokerNames.lag(prefix, id))],
+    transactionalIds: ['produce-check', ...first].map(name => brokerNames.transaction(prefix, name)),
   }
 }
 

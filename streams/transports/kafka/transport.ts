@@ -23,7 +23,7 @@ import { GroupMember } from './group-member.ts'
 import { LogReader } from './log-reader.ts'
 import { KafkaMetrics } from './metrics.ts'
 import { NewestMessages } from './newest-messages.ts'
-import { type KafkaOptions, type Settings, settingsOf } from './options.ts'
+import { brokerNames, type KafkaOptions, type Settings, settingsOf } from './options.ts'
 import { Producer } from './producer.ts'
 import { Sockets } from './sockets.ts'
 import { TopicAdmin, type TopicDifference } from './topic-admin.ts'
@@ -262,9 +262,9 @@ export class KafkaTransport implements Transport {
   }
 
   #writer(name: string): TransactionWriter {
-    const { prefix, group } = this.#settings
+    const id = brokerNames.transaction(this.#settings.prefix, name)
     const maxBatchBytes = () => Math.floor(this.#limits.maxMessageBytes * batchShare)
-    return new TransactionWriter(`${prefix}-${group}-${name}`, this.#writing, this.#settings, maxBatchBytes)
+    return new TransactionWriter(id, this.#writing, this.#settings, maxBatchBytes)
   }
 
   #newestOf(topic: string): NewestMessages {

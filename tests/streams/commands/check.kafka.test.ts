@@ -83,8 +83,8 @@ describe('situ check on Kafka', () => {
     expect(code).toBe(1)
     expect(problems).toEqual([
       expect.stringContaining(`lacks Read, Write, Describe, DescribeConfigs on topic ${prefix}.page, topic`),
-      expect.stringContaining(`lacks Read on group ${prefix}-main, group ${prefix}-main-main-extract`),
-      expect.stringContaining(`lacks Write on transactional id ${prefix}-main-`),
+      expect.stringContaining(`lacks Read on group ${prefix}.workers, group ${prefix}.main-extract`),
+      expect.stringContaining(`lacks Write on transactional id ${prefix}.`),
       expect.stringContaining('settings are not seen'),
     ])
     await grant(prefix, sasl.users.denied.username, { ...all, topic: ['READ', 'DESCRIBE_CONFIGS'] })

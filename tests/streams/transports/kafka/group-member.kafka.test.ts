@@ -23,8 +23,8 @@ afterEach(() => fixture.close())
 
 /** A member whose take-overs wait for `fenced`. */
 function createMember(fenced: Promise<void>) {
-  const { prefix, group } = fixture
-  const settings = settingsOf({ brokers: kafkaServices().brokers, prefix, group, heartbeatMs: 100 })
+  const { prefix } = fixture
+  const settings = settingsOf({ brokers: kafkaServices().brokers, prefix, heartbeatMs: 100 })
   const taken = new Set<string>()
   let asked = 0
   const metrics = new KafkaMetrics()
