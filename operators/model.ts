@@ -16,6 +16,8 @@ export interface ModelRequest {
   replySchema: ReplySchema
   /** Number of the sample: two samples of one request are two calls. */
   sample: number
+  /** Limit of this reply in tokens, where it is not the configured one. */
+  replyTokens?: number
   signal: AbortSignal
 }
 
@@ -34,6 +36,18 @@ export interface ModelReply {
   usage: Usage | null
   /** Model as the endpoint named it in its answer. */
   model: string
+  /** What the endpoint told of its limits per minute. */
+  rateLimits?: readonly RateLimit[]
+}
+
+/** A limit as an endpoint tells it with an answer. */
+export interface RateLimit {
+  name: 'requests' | 'tokens'
+  /** Per minute. */
+  limit: number
+  remaining: number
+  /** Until the whole limit is there again. */
+  resetMs: number
 }
 
 /** Parameters as configured, sent as they are (temperature, max_tokens, seed, …). */

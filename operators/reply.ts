@@ -6,7 +6,7 @@ import { endsTooEarly, type Found, findValues } from './reply/find-values.ts'
 import { findPlaceholder } from './reply/placeholders.ts'
 
 /** Bytes of a rejected reply that go back to the model, and into provenance. */
-const maxRejectedBytes = 32 * 1024
+export const maxRejectedBytes = 32 * 1024
 
 /**
  * Takes the checked object out of a model's reply.
@@ -49,9 +49,9 @@ export async function ask<T>(
   try {
     return readReply(first.text, first.finishReason, schema)
   } catch (error) {
-    if (!(error instanceof SituError && error.code === 'MODEL_REPLY_INVALID')) throw error
+    if (!isMendable(error, first.finishReason)) throw error
     context.signal.throwIfAborted()
-    const correction = correctionOf(first.text, error.message, schema)
+    const correction = correctionOf(first.text, error, schema)
     const request = { messages: correct(messages, correction), replySchema }
     const second = await context.model.complete(request, correction).catch((callError: unknown) => {
       // There was room for the first call: what failed is its reply, and that is what a user should see.
@@ -71,11 +71,21 @@ export function correct(messages: readonly ChatMessage[], correction: Correction
   ]
 }
 
-function correctionOf<T>(reply: string, problem: string, schema: z.ZodType<T>): Correction {
+/** Not what was cut at its limit: that the runtime has tried already with a higher one. */
+function isMendable(error: unknown, finishReason: FinishReason): error is SituError & Pick<Correction, 'code'> {
+  if (!(error instanceof SituError)) return false
+  return error.code === 'MODEL_REPLY_INVALID' || (error.code === 'MODEL_REPLY_CUT' && finishReason !== 'length')
+}
+
+function correctionOf<T>(
+  reply: string,
+  { code, message: problem }: SituError & Pick<Correction, 'code'>,
+  schema: z.ZodType<T>,
+): Correction {
   const names = [...describe(schema).fields.keys()].map(name => `"${name}"`).join(', ')
   const fields = names && `, with the fields ${names}`
   return {
-    code: 'MODEL_REPLY_INVALID',
+    code,
     rejectedReply: cutBytes(reply, maxRejectedBytes),
     changed:
       `Your last answer was not taken: ${problem}. Answer again, in full, with exactly one JSON object${fields}, ` +
@@ -197,7 +207,7 @@ function strict(node: unknown, isProperties = false): unknown {
 }
 
 /** At most so many bytes of UTF-8, ending with a whole character. */
-function cutBytes(text: string, maxBytes: number): string {
+export function cutBytes(text: string, maxBytes: number): string {
   const wellFormed = text.toWellFormed()
   if (Buffer.byteLength(wellFormed) <= maxBytes) return wellFormed
   const bytes = Buffer.from(wellFormed)

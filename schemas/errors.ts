@@ -141,7 +141,7 @@ export const errorTable = {
     retryable: false,
     stops: 'run',
     exit: 1,
-    help: 'The brokers allow this user less: grant it the topic, group or transactional id that the message names.',
+    help: 'The brokers allow this user less: situ check names each missing right, and on what.',
   },
   BROKER_REFUSED: {
     retryable: false,
@@ -149,9 +149,27 @@ export const errorTable = {
     exit: 1,
     help: "The brokers refuse the request: see the message, and the brokers' log.",
   },
+  SPENDING_UNREACHABLE: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: 'Redis does not answer: check --spending, and that it is up. The next run goes on from the last commit.',
+  },
+  SPENDING_REFUSED: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: 'Redis refuses: check user and password (SITU_SPENDING_PASSWORD), its rights, and that it has memory left.',
+  },
+  MODEL_NEVER_ANSWERED: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: 'The endpoint has not answered one call: check base URL, network and that the server is up.',
+  },
   MODEL_UNREACHABLE: {
     retryable: true,
-    stops: 'run',
+    stops: 'record',
     exit: 1,
     help: 'Nothing answers at the base URL: is the server up?',
   },
@@ -221,6 +239,12 @@ export const errorTable = {
     exit: 1,
     help: 'Raise the reply limit (parameter max_tokens).',
   },
+  BUDGET_SPENT: {
+    retryable: false,
+    stops: 'run',
+    exit: 3,
+    help: 'Raise the limit that the message names, or wait for the next day (UTC); the next run goes on from there.',
+  },
   OPERATOR_TIMEOUT: {
     retryable: false,
     stops: 'record',
@@ -238,7 +262,7 @@ export const errorTable = {
 export interface ErrorEntry {
   retryable: boolean
   stops: 'record' | 'task' | 'run'
-  exit: 1 | 2
+  exit: 1 | 2 | 3
   help: string
 }
 
@@ -259,6 +283,8 @@ export class SituError extends Error {
   readonly code: ErrorCode
   readonly evidence: ErrorDetails['evidence']
   readonly retryAfterMs: number | undefined
+  /** When the endpoint of a failed call last answered any; null where it never has, undefined where nobody knows. */
+  endpointAnsweredAt: number | null | undefined
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { operators } from '../operators/index.ts'
 import { messageOf, SituError } from '../schemas/errors.ts'
 import { kafkaProblems, kafkaSettings, secretVariables } from './kafka-settings.ts'
+import { spendingSettings } from './spending-settings.ts'
 import { closestName } from './terminal/closest-name.ts'
 import {
   describeOption,
@@ -78,6 +79,7 @@ export const settings = {
     .optional()
     .describe('Port of /metrics, /live and /ready while situ run works; 0 takes a free one.'),
   metricsHost: z.string().min(1).default('127.0.0.1').describe('Address that the metrics are served at.'),
+  ...spendingSettings,
   ...kafkaSettings,
 } satisfies OptionTable
 
@@ -93,18 +95,35 @@ const endpointSchema = z.strictObject({
   parameters: z.record(z.string(), z.unknown()).default({}).describe('Sent with each call as they are.'),
   contextTokens: whole(256, 100_000_000).default(32_768).describe('Tokens that prompt and reply may have together.'),
   structuredOutput: z.enum(['json_schema', 'json_object', 'none']).default('json_schema'),
+  price: z
+    .strictObject({
+      input: z.number().min(0),
+      cachedInput: z.number().min(0).optional(),
+      output: z.number().min(0),
+    })
+    .optional()
+    .describe('US dollars for a million tokens; cachedInput for those of the prefix cache, default: input.'),
+  requestsPerMinute: whole(1, 100_000_000).optional().describe('Limit of the endpoint, shared by all workers.'),
+  tokensPerMinute: whole(1, 1_000_000_000_000).optional().describe('Limit of the endpoint, shared by all workers.'),
+  failover: z.string().min(1).optional().describe('Name of the model that steps in while the endpoint is down.'),
 })
 
 /** A named model of the configuration. */
 export type Endpoint = z.output<typeof endpointSchema>
 
 /** What the configuration file may say of one operator, beside its own options. */
-const operatorKeys = { model: z.string().min(1).optional(), prompt: z.string().min(1).optional() }
+const operatorKeys = {
+  model: z.string().min(1).optional(),
+  prompt: z.string().min(1).optional(),
+  cache: z.boolean().default(true),
+}
 
 export interface OperatorConfig {
   model: string | undefined
   /** Prompt file. */
   prompt: string | undefined
+  /** Whether paid replies are kept and served again. */
+  cache: boolean
   /** The operator's own options, checked, with defaults. */
   options: Record<string, unknown>
 }
@@ -214,6 +233,11 @@ function parseModels(path: string, value: unknown, problems: string[]): Record<s
     const endpoint = parseStrict(endpointSchema, given, `${path}: models.${name}`, problems)
     if (endpoint) models[name] = endpoint
   }
+  for (const [name, { failover }] of Object.entries(models)) {
+    if (failover === undefined || (Object.hasOwn(models, failover) && failover !== name)) continue
+    const rule = failover === name ? 'is the model itself' : `is no model${closestName(failover, Object.keys(models))}`
+    problems.push(`${path}: models.${name}.failover: ${failover} ${rule}`)
+  }
   return models
 }
 
@@ -225,10 +249,10 @@ function parseOperators(path: string, value: unknown, problems: string[]): Recor
   for (const [name, operator] of Object.entries(operators)) {
     const where = `${path}: operators.${name}`
     if (given[name] != null && !isObject(given[name])) problems.push(`${where}: expected options with values`)
-    const { model, prompt, ...own } = isObject(given[name]) ? given[name] : {}
-    const keys = parseStrict(z.strictObject(operatorKeys), { model, prompt }, where, problems)
+    const { model, prompt, cache, ...own } = isObject(given[name]) ? given[name] : {}
+    const keys = parseStrict(z.strictObject(operatorKeys), { model, prompt, cache }, where, problems)
     const options = parseStrict(operator.options as z.ZodType<Record<string, unknown>>, own, where, problems)
-    parsed[name] = { model: keys?.model, prompt: keys?.prompt, options: options ?? {} }
+    parsed[name] = { model: keys?.model, prompt: keys?.prompt, cache: keys?.cache ?? true, options: options ?? {} }
   }
   return parsed
 }
@@ -247,4 +271,10 @@ function parseStrict<T>(schema: z.ZodType<T>, value: unknown, where: string, pro
 /** A copy with some settings replaced, for a command that brings its own. */
 export function withSettings(config: Config, changed: Partial<Config['settings']>): Config {
   return Object.freeze({ ...config, settings: Object.freeze({ ...config.settings, ...changed }) })
+}
+
+/** What opens the store of paid replies, rates and sums. */
+export function spendingConnection({ settings, environment }: Config) {
+  const { data, spending, prefix } = settings
+  return { data, spending, password: environment[secretVariables.spending], prefix }
 }

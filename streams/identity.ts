@@ -6,6 +6,11 @@ export function contentId(content: string): string {
   return hash(content)
 }
 
+/** Topics that anyone may write to, with any key, to any partition and without an id. */
+export function isOpen(topic: string): boolean {
+  return topic === 'page' || topic === 'article'
+}
+
 /** The record with its id: a foreign producer leaves the id of a page or article empty, and it is made from content. */
 export function identify<N extends Noun>(noun: N, record: Records[N]): Records[N] {
   if (record.id !== '') return record

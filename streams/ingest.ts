@@ -6,8 +6,17 @@ import type { Clock } from './clock.ts'
 import { makeEvidence } from './evidence.ts'
 import { contentId } from './identity.ts'
 import type { InputEvent, InputFault, InputItem } from './inputs/read-inputs.ts'
-import { emptyCounters } from './task/task-record.ts'
+import { Pace } from './task/pace.ts'
+import { emptyCounters, finished } from './task/task-record.ts'
 import type { OutgoingMessage, Transport } from './transports/transport.ts'
+
+/** Stage of the task records of ingests. */
+export const ingestStage = 'ingest'
+
+/** Whether what a record was made from is an ingest, and no record. */
+export function isIngest(parent: string): boolean {
+  return parent.startsWith(`${ingestStage}-`)
+}
 
 export interface IngestPorts {
   transport: Pick<Transport, 'produce' | 'limits'>
@@ -18,8 +27,8 @@ export interface IngestPorts {
 }
 
 export interface IngestOptions {
-  /** Makes the id of the task record: one ingest, one record. */
-  uuid: string
+  /** Makes the id of the task record: one ingest, one record. No other ingest has it. */
+  name: string
   as: 'page' | 'article'
   /** Inputs taken, faults among them; null for all. */
   limit: number | null
@@ -33,7 +42,7 @@ export interface IngestOptions {
   onCommit?: (counts: IngestCounts) => void
 }
 
-export const defaultIngestOptions: Omit<IngestOptions, 'uuid'> = {
+export const defaultIngestOptions: Omit<IngestOptions, 'name'> = {
   as: 'page',
   limit: null,
   maxBatchRecords: 500,
@@ -66,13 +75,15 @@ interface Batch {
  * A batch is one atomic step with the task record, whose counters go on from batch to batch; a crash repeats no more
  * than the batch it met, and its records are then there already. A page's id is the hash of its content alone; a
  * fault's that of its place, code and bytes, so the same broken file twice is one dead letter and another input at
- * the same place is another.
+ * the same place is another. Each record names the ingest as its parent: those of other producers have none.
  */
 export class Ingest {
   readonly #ports: IngestPorts
   readonly #options: IngestOptions
   #counters: Counters = emptyCounters()
   #unreadable = 0
+  #commits = 0
+  readonly #pace: Pace
   #taken = 0
   #batches = new Map<ErrorCode | null, Batch>()
   #waiting = 0
@@ -81,6 +92,7 @@ export class Ingest {
   constructor(ports: IngestPorts, options: IngestOptions) {
     this.#ports = ports
     this.#options = options
+    this.#pace = new Pace(ports.clock.now(), 0)
   }
 
   /** What is committed. */
@@ -169,14 +181,17 @@ export class Ingest {
       const finish = (count: number) => this.#taskMessage(countersAfter(this.#counters, batch, count))
       const alreadyThere = await this.#ports.transport.produce([...batch.messages.values()], finish)
       this.#counters = countersAfter(this.#counters, batch, alreadyThere)
+      this.#commits++
+      this.#pace.note(this.#ports.clock.now(), finished(this.#counters))
       this.#options.onCommit?.(this.counts)
     }
   }
 
   #messageOf(event: InputItem | InputFault): { code: ErrorCode | null; message: OutgoingMessage } {
     if (event.kind === 'fault') return { code: event.code, message: this.#message('failed', this.#failed(event)) }
-    const message =
+    const record =
       this.#options.as === 'page' ? this.#message('page', page(event)) : this.#message('article', article(event))
+    const message = { ...record, parent: this.#id }
     const bytes = message.key.length + (message.value?.length ?? 0)
     const { maxMessageBytes, maxCommitBytes } = this.#ports.transport.limits
     const limit = Math.min(maxMessageBytes, maxCommitBytes)
@@ -190,6 +205,10 @@ export class Ingest {
       source: event.source,
     }
     return { code: fault.code, message: this.#message('failed', this.#failed(fault)) }
+  }
+
+  get #id(): string {
+    return `${ingestStage}-${this.#options.name}`
   }
 
   #failed(fault: InputFault): Failed {
@@ -213,16 +232,18 @@ export class Ingest {
   }
 
   #taskMessage(counters: Counters): OutgoingMessage {
+    const time = this.#ports.clock.now()
     const task: Task = {
-      id: `ingest-${this.#options.uuid}`,
-      stage: 'ingest',
+      id: this.#id,
+      stage: ingestStage,
       partition: 0,
       epoch: 0,
       configuration: null,
       positions: [],
       counters,
-      time: this.#ports.clock.now(),
+      time,
       variant: 'main',
+      work: { commits: this.#commits + 1, taken: 1, ...this.#pace.at(time) },
     }
     return { ...this.#message('task', task), ifAbsent: false }
   }

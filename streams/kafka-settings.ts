@@ -30,8 +30,9 @@ export const kafkaSettings = {
     .refine(text => !URL.canParse(text) || new URL(text).username === '', 'expected no user in the URL')
     .optional()
     .describe('URL of a Confluent-compatible schema registry; needed with brokers.'),
-  prefix: name('a prefix').default('situ').describe('First part of the names of topics on Kafka: situ.page.'),
-  group: name('a group').default('main').describe('Workers of one group share the tasks.'),
+  prefix: name('a prefix')
+    .default('situ')
+    .describe('First part of the names of topics on Kafka: situ.page. Workers with one prefix share the work.'),
   tls: z.boolean().default(false).describe('Talk TLS to the brokers; a CA or a client certificate implies it.'),
   caFile: file().describe("CA of the brokers' certificates, PEM; default: those of Node."),
   certFile: file().describe('Client certificate, PEM.'),
@@ -68,7 +69,11 @@ export type KafkaSettingName = keyof typeof kafkaSettings
 export const kafkaSettingNames = Object.keys(kafkaSettings) as KafkaSettingName[]
 
 /** Passwords come from a file or from these; never from a flag or the configuration file, never into a log. */
-export const secretVariables = { sasl: 'SITU_SASL_PASSWORD', registry: 'SITU_REGISTRY_PASSWORD' } as const
+export const secretVariables = {
+  sasl: 'SITU_SASL_PASSWORD',
+  registry: 'SITU_REGISTRY_PASSWORD',
+  spending: 'SITU_SPENDING_PASSWORD',
+} as const
 
 /** How to connect to the registry. */
 export interface RegistryConnection {
@@ -133,7 +138,7 @@ export function kafkaProblems(settings: KafkaSettings, environment: NodeJS.Proce
  * @throws {SituError} INPUT_UNREADABLE, naming setting and file; CONFIGURATION_INVALID for an empty password.
  */
 export function kafkaOptions(settings: KafkaSettings & TopicChoices, environment: NodeJS.ProcessEnv): KafkaOptions {
-  const { brokers, prefix, group, tls, caFile, certFile, keyFile, saslMechanism, saslUser } = settings
+  const { brokers, prefix, tls, caFile, certFile, keyFile, saslMechanism, saslUser } = settings
   const ssl = {
     ...(caFile && { ca: readText('--ca-file', caFile) }),
     ...(certFile && { cert: readText('--cert-file', certFile) }),
@@ -143,7 +148,6 @@ export function kafkaOptions(settings: KafkaSettings & TopicChoices, environment
   return {
     brokers,
     prefix,
-    group,
     topicSettings: topicSettings(settings),
     ...((tls || Object.keys(ssl).length > 0) && { ssl: Object.keys(ssl).length > 0 ? ssl : true }),
     ...(saslMechanism &&

@@ -5,11 +5,12 @@ import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { kafkaOptions, registryConnection } from './kafka-settings.ts'
 import { createLogger } from './log.ts'
+import type { ConfluentRegistry } from './registries/confluent.ts'
 import { EmbeddedRegistry } from './registries/embedded.ts'
-import { stages, topicNouns, topicSpecs } from './topology.ts'
+import { routedTopic, stages, tasksOf, topicNouns, topicSpecs } from './topology.ts'
 import { openEmbedded } from './transports/embedded/index.ts'
 import type { RetentionOptions } from './transports/embedded/retention.ts'
-import type { KafkaTransport } from './transports/kafka/index.ts'
+import type { Examination, KafkaTransport } from './transports/kafka/index.ts'
 import type { TopicInfo, Transport } from './transports/transport.ts'
 
 /** An opened log with its registry: what every command works on. */
@@ -49,7 +50,7 @@ export async function openPipeline(config: Config, mode: Mode): Promise<Pipeline
     const partitions = made ?? config.settings.partitions
     if (mode !== 'read') {
       await transport.createTopics(topicSpecs(partitions))
-      await registerSchemas(serde, config)
+      await registerSchemas(serde, config, partitions)
     }
     if (config.settings.partitions !== 1 && config.settings.partitions !== partitions) {
       const given = `--partitions ${config.settings.partitions}`
@@ -87,8 +88,21 @@ export async function openBrokers(config: Config): Promise<KafkaTransport> {
   return openKafka({ ...options, log: createLogger(config) })
 }
 
+/** What `situ check` asks of the brokers. @throws {SituError} BROKER_UNREACHABLE, BROKER_AUTHENTICATION */
+export async function examineBrokers(config: Config): Promise<Examination> {
+  const { settings, environment } = config
+  const options = { ...kafkaOptions(settings, environment), log: createLogger(config) }
+  const { examineKafka } = await import('./transports/kafka/index.ts')
+  const { partitions } = settings
+  return examineKafka(
+    options,
+    topicSpecs(partitions),
+    stages.flatMap(stage => tasksOf(stage, 1)),
+  )
+}
+
 /** The registry of a log on Kafka. */
-export async function openRegistry({ settings, environment }: Config): Promise<SchemaRegistry> {
+export async function openRegistry({ settings, environment }: Config): Promise<ConfluentRegistry> {
   const { ConfluentRegistry } = await import('./registries/confluent.ts')
   return new ConfluentRegistry(registryConnection(settings, environment))
 }
@@ -99,7 +113,8 @@ export async function openRegistry({ settings, environment }: Config): Promise<S
  * @throws {SituError} CONFIGURATION_INVALID where they differ: a record's partition tells the task that works it.
  */
 export function partitionsOf(topics: readonly TopicInfo[]): number | null {
-  const specs = topicSpecs(1)
+  // With several, so that those are known that one partition does without.
+  const specs = topicSpecs(2)
   const own = topics.filter(topic => specs.some(({ name }) => name === topic.name))
   const counts = [...new Set(own.map(({ partitions }) => partitions))]
   if (counts.length <= 1) return counts[0] ?? null
@@ -113,7 +128,10 @@ export function subjectOf(topic: string, config: Config): string {
 }
 
 /** Registers every schema under the subjects of its topics. */
-export async function registerSchemas(serde: Serde, config: Config): Promise<void> {
+export async function registerSchemas(serde: Serde, config: Config, partitions: number): Promise<void> {
   for (const noun of topicNouns) await serde.register(subjectOf(noun, config), noun)
   for (const { state } of stages) if (state) await serde.register(subjectOf(state, config), 'signature')
+  for (const stage of stages) {
+    for (const topic of routedTopic(stage, partitions)) await serde.register(subjectOf(topic, config), 'routed')
+  }
 }

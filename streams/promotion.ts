@@ -1,10 +1,11 @@
 import { SituError } from '../schemas/errors.ts'
 import type { Failed, Task, VariantStage } from '../schemas/records.ts'
 import type { Config } from './config.ts'
+import { isIngest } from './ingest.ts'
 import type { Pipeline } from './pipeline.ts'
 import { endsOf, variantMessage } from './replay.ts'
 import { emptyCounters, sum } from './task/task-record.ts'
-import { mainVariant, partitionOf, type Stage, stageOf, tasksOf } from './topology.ts'
+import { mainVariant, ownTopicSpecs, partitionOf, type Stage, stageOf, tasksOf } from './topology.ts'
 import type { OutgoingMessage } from './transports/transport.ts'
 import { createOwnTopics, downstreamOf, type Line, readVariants, toRecord, type Variants } from './variants.ts'
 
@@ -85,7 +86,7 @@ export async function removeVariant(pipeline: Pipeline, name: string): Promise<R
   const line = variants.find(name)
   const { record } = line
   if (line === variants.main || !record) throw new SituError('USAGE', 'the main line is no variant that can be removed')
-  const topics = line.stages.flatMap(({ output, state }) => (state === null ? [output] : [output, state]))
+  const topics = line.stages.flatMap(stage => ownTopicSpecs(stage, pipeline.partitions).map(({ name }) => name))
   for (const { line: other, stage } of variants.placed) {
     if (other === line || !topics.includes(stage.input)) continue
     throw new SituError('DATA_IN_USE', `${stage.name} of variant ${other.name} reads ${stage.input}: remove that first`)
@@ -124,7 +125,7 @@ async function checkPromotable(pipeline: Pipeline, line: Line, main: Line): Prom
 async function checkArticles({ transport, partitions }: Pipeline, { output, name }: Stage): Promise<void> {
   for (let partition = 0; partition < partitions; partition++) {
     for await (const { messages } of transport.read(output, partition, 0)) {
-      if (!messages.some(({ parent }) => parent === null)) continue
+      if (!messages.some(({ parent }) => parent === null || isIngest(parent))) continue
       const rule = `${output} holds articles that no ${name} made (situ ingest --as article)`
       throw new SituError('USAGE', `a variant of ${name} can't be the main line: ${rule}`)
     }
@@ -206,7 +207,8 @@ async function closedTasks({ transport, serde, clock, partitions }: Pipeline, li
     const { dropped } = task.counters
     if (sum(dropped) === 0) continue
     const counters = { ...emptyCounters(), in: sum(dropped), dropped }
-    const closed: Task = { ...task, id: `removed-${time}-${task.id}`, variant: '', positions: [], counters, time }
+    const id = `removed-${time}-${task.id}`
+    const closed: Task = { ...task, id, variant: '', positions: [], counters, time, work: null }
     const { value: encoded } = serde.encode('task', closed)
     messages.push({ topic: 'task', partition: partitionOf('task', closed, partitions), key: closed.id, value: encoded })
   }

@@ -17,8 +17,9 @@ export async function applyRetention(pipeline: Pipeline, { settings }: Config): 
   const worked = await readTasks(pipeline, await pipeline.transport.survey('task'))
   const { placed } = await readVariants(pipeline)
   const floor = (topic: string, partition: number) => {
-    const readers = placed.filter(({ stage }) => stage.input === topic)
-    const positions = readers.map(({ stage: { name, variant, from, until } }) => {
+    const readers = placed.filter(({ stage }) => stage.input === topic || stage.routed === topic)
+    const positions = readers.map(({ stage: { name, variant, input, ...range } }) => {
+      const { from, until } = input === topic ? range : {}
       const own = worked.find(task => task.stage === name && task.variant === variant && task.partition === partition)
       const next = own?.positions.find(position => position.topic === topic)?.next ?? from?.[partition] ?? 0
       return next >= (until?.[partition] ?? Number.POSITIVE_INFINITY) ? Number.POSITIVE_INFINITY : next

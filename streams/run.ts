@@ -3,6 +3,7 @@ import { messageOf, SituError } from '../schemas/errors.ts'
 import type { Counters, Prompt as PromptRecord } from '../schemas/records.ts'
 import type { Logger } from './log.ts'
 import type { Pipeline } from './pipeline.ts'
+import { type Caller, directCaller } from './spending/caller.ts'
 import { type StageWork, type TaskActivity, WorkLedger } from './task/activity.ts'
 import type { StageBinding } from './task/stage-binding.ts'
 import { TaskLoop, type TaskLoopPorts } from './task/task-loop.ts'
@@ -25,6 +26,10 @@ export interface RunOptions {
   acceptChange: boolean
   drainMs: number
   retry: TaskLoopPorts['retry']
+  /** What the model calls of a stage go through; left out, they are made as they are. */
+  callerOf?: (binding: StageBinding) => Caller
+  /** Aborted where a limit on spending is reached, with the error to end with: drain and end. */
+  spent?: AbortSignal
   confirm?: TaskLoopPorts['confirm']
   /** Aborted by SIGINT or SIGTERM: drain and end. */
   stop: AbortSignal
@@ -83,7 +88,7 @@ export class Run {
    * @throws {SituError} The error that ended the run, after everything that was finished is committed.
    */
   async work(): Promise<RunSummary> {
-    const { bindings, follow, stop } = this.#options
+    const { bindings, follow, stop, spent } = this.#options
     await checkConfiguration(this.#pipeline, bindings, this.#options.acceptChange, this.#log)
     await writeTexts(this.#pipeline, bindings)
     const tasks = bindings.flatMap(({ stage }) => tasksOf(stage, this.#pipeline.partitions))
@@ -91,7 +96,9 @@ export class Run {
     const held = this.#membership.held.map(({ id }) => id)
     if (held.length > 0) this.#log.warn({ tasks: held }, `held by another worker: ${held.join(', ')}`)
     try {
-      if (this.#loops.length > 0 || follow) await this.#untilDone(follow, stop)
+      if (this.#loops.length > 0 || follow) {
+        await this.#untilDone(follow, spent ? AbortSignal.any([stop, spent]) : stop)
+      }
     } finally {
       const ended = await Promise.allSettled(
         this.#loops.map(loop => loop.drain(this.#error ? 0 : this.#options.drainMs)),
@@ -100,6 +107,7 @@ export class Run {
       this.#error ??= ended.find(result => result.status === 'rejected')?.reason ?? null
     }
     this.#error ??= this.#loops.find(loop => loop.error)?.error
+    if (spent?.aborted) this.#error ??= spent.reason
     if (this.#error) throw this.#error
     return { counters: this.counters, held }
   }
@@ -108,7 +116,7 @@ export class Run {
     const binding = this.#options.bindings.find(({ stage }) => stage.name === claim.task.stage)
     if (!binding) return
     const { transport, serde, clock, partitions } = this.#pipeline
-    const { concurrency, ordered, acceptChange, retry, confirm } = this.#options
+    const { bindings, concurrency, ordered, acceptChange, retry, confirm, callerOf } = this.#options
     const loop = new TaskLoop({
       binding,
       transport,
@@ -122,6 +130,8 @@ export class Run {
       ordered,
       acceptChange,
       retry,
+      caller: callerOf?.(binding) ?? directCaller,
+      rank: bindings.indexOf(binding),
       confirm,
       admit: () => this.#admit(binding.stage.name),
     })

@@ -3,6 +3,7 @@ import { type OperatorName, operators } from '../operators/index.ts'
 import type { Operator } from '../operators/operator.ts'
 import { SituError } from '../schemas/errors.ts'
 import { type Noun, nouns, type Records } from '../schemas/records.ts'
+import { isOpen } from './identity.ts'
 import { closestName } from './terminal/closest-name.ts'
 import type { TaskSpec, TopicSpec } from './transports/transport.ts'
 
@@ -16,6 +17,11 @@ export interface Stage {
   readonly output: string
   /** Compacted topic of a stage with state; null for the others. */
   readonly state: string | null
+  /**
+   * Topic over which inputs reach the task that their content belongs to, where others than Situ write the input to
+   * any partition; null where nobody does. With one partition there is none.
+   */
+  readonly routed: string | null
   /** First offset that it works, by partition; left out for all. */
   readonly from?: readonly number[]
   /** Offset behind the last that it works, by partition; left out for no end. */
@@ -24,8 +30,8 @@ export interface Stage {
 
 /** Topics whose newest message by key is what counts. */
 const compactedNouns: readonly Noun[] = ['failed', 'prompt', 'task', 'variant']
-/** Nouns that are no topic by themselves: each stage with state has a topic of signatures. */
-const statefulNouns: readonly Noun[] = ['signature']
+/** Nouns that are no topic by themselves, but what is in those of a stage's own: its state and its routed inputs. */
+const innerNouns: readonly Noun[] = ['signature', 'routed']
 
 /** What the first stages' topics and tasks are called by, and the name of the main line. */
 export const mainVariant = 'main'
@@ -35,7 +41,8 @@ export function stageOf(name: OperatorName, variant: string, input: string): Sta
   const operator = operators[name] as unknown as Operator
   const own = (topic: string) => (variant === mainVariant ? topic : `${topic}.${variant}`)
   const state = operator.createIndex ? own(`${name}-state`) : null
-  return { name, operator, variant, input, output: own(operator.to), state }
+  const routed = operator.route && isOpen(input) ? own(`${name}-in`) : null
+  return { name, operator, variant, input, output: own(operator.to), state, routed }
 }
 
 /** Every stage, in the order of the list of operators, as it is until a variant is promoted (see variants.ts). */
@@ -47,7 +54,7 @@ export const stages: readonly Stage[] = Object.entries(operators).map(([name, { 
 export const topicNouns: readonly Noun[] = [
   ...new Set<Noun>([
     ...stages.flatMap(({ operator }) => [operator.from, operator.to]),
-    ...nouns.filter(noun => !statefulNouns.includes(noun)),
+    ...nouns.filter(noun => !innerNouns.includes(noun)),
   ]),
 ]
 
@@ -71,6 +78,7 @@ export function nounOfTopic(topic: string): Noun {
   const [first = ''] = topic.split('.')
   const stateful = stages.find(stage => stage.state === first)
   if (stateful) return 'signature'
+  if (stages.some(stage => stage.routed === first)) return 'routed'
   const noun = topicNouns.find(name => name === first)
   if (!noun) throw new SituError('TOPIC_UNKNOWN', `unknown topic ${topic}${closestName(topic, allTopics())}`)
   return noun
@@ -84,13 +92,20 @@ function allTopics(): string[] {
 export function topicSpecs(partitions: number): TopicSpec[] {
   const compacted = (name: string) =>
     (compactedNouns as readonly string[]).includes(name) || stages.some(stage => stage.state === name)
-  return allTopics().map(name => ({ name, partitions, compacted: compacted(name) }))
+  const all = [...allTopics(), ...stages.flatMap(stage => routedTopic(stage, partitions))]
+  return all.map(name => ({ name, partitions, compacted: compacted(name) }))
 }
 
-/** The topics that a stage writes and nobody else does: its output and its state. */
-export function ownTopicSpecs({ output, state }: Stage, partitions: number): TopicSpec[] {
-  const own = { name: output, partitions, compacted: false }
-  return state === null ? [own] : [own, { name: state, partitions, compacted: true }]
+/** The topic of the stage's routed inputs, where it needs one: in one partition all inputs meet anyway. */
+export function routedTopic({ routed }: Stage, partitions: number): string[] {
+  return routed && partitions > 1 ? [routed] : []
+}
+
+/** The topics that a stage writes and nobody else does: its output, its routed inputs and its state. */
+export function ownTopicSpecs(stage: Stage, partitions: number): TopicSpec[] {
+  const logs = [stage.output, ...routedTopic(stage, partitions)]
+  const own = logs.map(name => ({ name, partitions, compacted: false }))
+  return stage.state === null ? own : [...own, { name: stage.state, partitions, compacted: true }]
 }
 
 /** The tasks of a stage: one for each partition of its input, which also reads that partition of `retry`. */
@@ -99,7 +114,7 @@ export function tasksOf(stage: Stage, partitions: number): TaskSpec[] {
     id: `${stage.variant}-${stage.name}-${partition}`,
     stage: stage.name,
     partition,
-    topics: [stage.input, 'retry'],
+    topics: [stage.input, ...routedTopic(stage, partitions), 'retry'],
   }))
 }
 

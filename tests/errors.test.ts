@@ -47,6 +47,6 @@ describe('error table', () => {
   it('an error tells its rule from the table and keeps its cause', () => {
     const cause = new Error('socket hang up')
     const error = new SituError('MODEL_UNREACHABLE', 'big: nothing answers', { cause })
-    expect([error.retryable, error.stops, error.cause]).toEqual([true, 'run', cause])
+    expect([error.retryable, error.stops, error.cause]).toEqual([true, 'record', cause])
   })
 })

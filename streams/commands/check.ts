@@ -9,11 +9,11 @@ import { loadPrompt } from '../bind.ts'
 import type { Config } from '../config.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
 import { createModels } from '../models/index.ts'
-import { isOnKafka, openBrokers, openPipeline, openRegistry, subjectOf } from '../pipeline.ts'
+import { examineBrokers, isOnKafka, openPipeline, openRegistry, subjectOf } from '../pipeline.ts'
 import { defineCommand } from '../terminal/command.ts'
 import { describeDifferences } from '../terminal/describe-topics.ts'
 import { stages, topicNouns, topicSpecs } from '../topology.ts'
-import type { TopicDifference } from '../transports/kafka/index.ts'
+import type { Examination } from '../transports/kafka/index.ts'
 
 /** Less is no document worth asking about. */
 const minRoomTokens = 500
@@ -137,42 +137,72 @@ async function checkData(config: Config): Promise<Finding[]> {
   return [folder, log]
 }
 
-/** Brokers with log-in and rights, topics, registry with log-in, and the schemas: everything, whatever fails first. */
+/** Brokers with log-in, rights, topics, registry with log-in, and the schemas: everything, whatever fails first. */
 async function checkKafka(config: Config): Promise<Finding[]> {
-  const { brokers, registry, prefix, partitions } = config.settings
-  const found: Finding[] = []
-  const differences: TopicDifference[] = []
-  const wanted = topicSpecs(partitions)
-  found.push(
-    await finding(`brokers ${brokers.join(', ')}`, async () => {
-      const transport = await openBrokers(config)
-      try {
-        differences.push(...(await transport.topicDifferences(wanted)))
-      } finally {
-        await transport.close()
-      }
-    }),
-  )
-  if (found[0]?.problem === null) found.push(checkTopics(`topics ${prefix}.*`, differences, wanted.length))
-  const schemaRegistry = await openRegistry(config).catch(error => messageOf(error))
-  if (typeof schemaRegistry === 'string') return [...found, { what: `registry ${registry}`, problem: schemaRegistry }]
-  const [first = 'page', ...others] = topicNouns
-  const check = (noun: Noun) =>
-    checkCompatibility(schemaRegistry, subjectOf(noun, config), JSON.stringify(schemas[noun]))
-  const answered = await finding(`registry ${registry}`, () => check(first))
-  // One that does not answer would not answer for the others either.
-  if (answered.problem !== null) return [...found, answered]
-  return [...found, answered, await finding('schemas in the registry', () => Promise.all(others.map(check)))]
+  return [...(await checkBrokers(config)), ...(await checkRegistry(config))]
 }
 
-function checkTopics(what: string, differences: readonly TopicDifference[], wanted: number): Finding {
+async function checkBrokers(config: Config): Promise<Finding[]> {
+  const { brokers, prefix } = config.settings
+  const what = `brokers ${brokers.join(', ')}`
+  try {
+    const examination = await examineBrokers(config)
+    const releases = Map.groupBy(examination.releases, ([, release]) => release)
+    const listed = [...releases].map(([release, own]) => `Kafka ${release} (${own.map(([id]) => id).join(', ')})`)
+    return [
+      fine(`${what}: ${listed.join('; ')}`),
+      ...checkRights(examination),
+      checkTopics(`topics ${prefix}.*`, examination, topicSpecs(1).length),
+    ]
+  } catch (error) {
+    return [{ what, problem: messageOf(error) }]
+  }
+}
+
+/** Each set of rights with all that it is missing on. */
+function checkRights({ missingRights }: Examination): Finding[] {
+  const groups = Map.groupBy(missingRights, ({ rights }) => rights.join(', '))
+  if (groups.size === 0) return [fine('rights on topics, groups and transactional ids')]
+  return [...groups].map(([rights, group]) => {
+    const resources = group.map(({ resource }) => resource).join(', ')
+    return { what: 'rights', problem: `the user lacks ${rights} on ${resources}` }
+  })
+}
+
+async function checkRegistry(config: Config): Promise<Finding[]> {
+  const what = `registry ${config.settings.registry}`
+  const registry = await openRegistry(config).catch(error => messageOf(error))
+  if (typeof registry === 'string') return [{ what, problem: registry }]
+  const check = (noun: Noun) => checkCompatibility(registry, subjectOf(noun, config), JSON.stringify(schemas[noun]))
+  const [first = 'page', ...others] = topicNouns
+  const results = await Promise.allSettled([check(first)])
+  const [answer] = results
+  const code = answer?.status === 'rejected' ? (answer.reason as { code?: unknown }).code : null
+  // One that does not answer would not answer for the others either.
+  if (code !== null && code !== 'SCHEMA_INCOMPATIBLE') {
+    return [{ what, problem: messageOf((answer as PromiseRejectedResult).reason) }]
+  }
+  const all = [...results, ...(await Promise.allSettled(others.map(check)))]
+  const problems = all.flatMap(result => (result.status === 'rejected' ? [messageOf(result.reason)] : []))
+  const description = await registry.describe()
+  return [
+    fine(description ? `${what}: ${description}` : what),
+    ...(problems.length === 0 ? [fine('schemas in the registry')] : []),
+    ...problems.map(problem => ({ what: 'schemas in the registry', problem })),
+  ]
+}
+
+function checkTopics(what: string, { differences, notMakeable }: Examination, wanted: number): Finding {
+  if (differences === null) return { what, problem: 'their settings are not seen: see the rights' }
   const missing = differences.filter(({ setting }) => setting === 'exists')
-  if (missing.length === wanted)
-    return { what: `${what}: not there yet, situ topics --create makes them`, problem: null }
+  const refused = notMakeable === null ? [] : [`those that are missing can't be made: ${notMakeable}`]
+  if (missing.length === wanted && refused.length === 0)
+    return fine(`${what}: not there yet, situ topics --create makes them`)
   // Any one number of partitions is good, whatever is configured for new topics.
   const counts = new Set(differences.filter(({ setting }) => setting === 'partitions').map(({ found }) => found))
   const lines = describeDifferences(differences.filter(({ setting }) => setting !== 'partitions' || counts.size > 1))
-  return { what, problem: lines.length > 0 ? lines.join('; ') : null }
+  const problems = [...lines, ...refused]
+  return { what, problem: problems.length > 0 ? problems.join('; ') : null }
 }
 
 /** One short call to each model in use, each begun when it is asked for. */

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { messageOf, SituError } from '../../schemas/errors.ts'
@@ -6,14 +6,16 @@ import type { Deduped } from '../../schemas/records.ts'
 import { bindStages } from '../bind.ts'
 import { defaultInputOptions, readInputs } from '../inputs/read-inputs.ts'
 import { readStatus } from '../inspect/status.ts'
+import { makeFolder } from '../make-folder.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { Run } from '../run.ts'
+import { spendingSettingNames } from '../spending-settings.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { table, wrap } from '../terminal/output.ts'
 import { renderStatus } from '../terminal/status-table.ts'
 import { stages } from '../topology.ts'
 import { createIngest, describeCounts, ingestWithProgress } from './ingest.ts'
-import { runOptions, runWithProgress } from './run.ts'
+import { runOptions, runWithProgress, withModelCalls } from './run.ts'
 
 const sample = fileURLToPath(new URL('../sample', import.meta.url))
 const maxColumns = 100
@@ -29,7 +31,7 @@ export const command = defineCommand({
   summary: 'runs the whole chain on a bundled sample; needs no service and no key',
   usage: '[--data DIR] [--model NAME]',
   words: { min: 0, max: 0 },
-  settings: ['model', 'concurrency', 'standInLatencyMs'],
+  settings: ['model', 'concurrency', 'standInLatencyMs', ...spendingSettingNames],
   own: { data: './situ-demo', model: 'stand-in', brokers: null, registry: null },
   options: {},
   examples: ['situ demo', 'situ demo --data /tmp/demo --model big'],
@@ -48,7 +50,9 @@ export const command = defineCommand({
         await output.line(`sample: ${describeCounts(counts)}`)
         await output.line(model === 'stand-in' ? aboutStandIn : `model: ${model}`)
       }
-      await runWithProgress(new Run(pipeline, { ...runOptions(config, stop), bindings }, log), pipeline)
+      await withModelCalls(context, pipeline, bindings, calls =>
+        runWithProgress(new Run(pipeline, { ...runOptions(config, stop), ...calls, bindings }, log), pipeline),
+      )
       return await report(context, pipeline)
     } finally {
       await pipeline.close()
@@ -64,7 +68,7 @@ function makeFresh(data: string): void {
       throw new SituError('USAGE', `${data} holds something that is no earlier demo: name another folder with --data`)
     }
     for (const name of names) rmSync(join(data, name), { recursive: true, force: true })
-    mkdirSync(data, { recursive: true })
+    makeFolder(data)
     writeFileSync(join(data, marker), 'A folder of situ demo: the next demo makes it fresh.\n')
   } catch (cause) {
     if (cause instanceof SituError) throw cause

@@ -11,10 +11,12 @@ const commands: Record<string, () => Promise<{ command: Command }>> = {
   variants: () => import('./variants.ts'),
   trace: () => import('./trace.ts'),
   failed: () => import('./failed.ts'),
+  cache: () => import('./cache.ts'),
   export: () => import('./export.ts'),
   prompt: () => import('./prompt.ts'),
   schema: () => import('./schema.ts'),
   check: () => import('./check.ts'),
+  'fake-model': () => import('./fake-model.ts'),
 }
 
 export const commandNames: readonly string[] = Object.keys(commands)

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { SituError } from '../../schemas/errors.ts'
 import type { Noun } from '../../schemas/records.ts'
@@ -115,7 +115,7 @@ export function createIngest(
       topicName,
       partitionOf: (noun, record) => partitionOf(noun, record, partitions),
     },
-    { ...defaultIngestOptions, uuid: randomUUID(), ...options },
+    { ...defaultIngestOptions, name: randomBytes(6).toString('hex'), ...options },
   )
 }
 

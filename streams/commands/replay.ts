@@ -6,10 +6,11 @@ import { kafkaSettingNames } from '../kafka-settings.ts'
 import { openPipeline } from '../pipeline.ts'
 import { checkVariantName, prepareReplay, stagesThrough } from '../replay.ts'
 import { Run, standingFailures } from '../run.ts'
+import { spendingSettingNames } from '../spending-settings.ts'
 import { defineCommand } from '../terminal/command.ts'
 import { type Stage, selectStages, stages } from '../topology.ts'
 import { confirmStage } from '../variants.ts'
-import { reportRun, runOptions, runWithProgress } from './run.ts'
+import { reportRun, runOptions, runWithProgress, withModelCalls } from './run.ts'
 
 export const command = defineCommand({
   name: 'replay',
@@ -26,6 +27,7 @@ export const command = defineCommand({
     'maxAttempts',
     'backoffMs',
     'standInLatencyMs',
+    ...spendingSettingNames,
     ...kafkaSettingNames,
   ],
   options: {
@@ -63,8 +65,9 @@ export const command = defineCommand({
       const range = { from, until, limit }
       const bindings = await prepareReplay(pipeline, config, { variant, range, bindings: bound })
       const confirm = (stage: Stage) => confirmStage(pipeline, variant, stage)
-      const run = new Run(pipeline, { ...runOptions(config, stop), confirm, bindings }, log)
-      const summary = await runWithProgress(run, pipeline)
+      const summary = await withModelCalls(context, pipeline, bindings, calls =>
+        runWithProgress(new Run(pipeline, { ...runOptions(config, stop), ...calls, confirm, bindings }, log), pipeline),
+      )
       await reportRun(context, summary)
       return config.settings.strict && standingFailures(summary.counters) > 0 ? 1 : 0
     } finally {

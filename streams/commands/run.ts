@@ -6,6 +6,9 @@ import { kafkaSettingNames } from '../kafka-settings.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { applyRetention } from '../retention.ts'
 import { Run, type RunOptions, type RunSummary, standingFailures } from '../run.ts'
+import { ModelCalls } from '../spending/model-calls.ts'
+import { spendingSettingNames } from '../spending-settings.ts'
+import type { StageBinding } from '../task/stage-binding.ts'
 import { sum } from '../task/task-record.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { Progress } from '../terminal/progress.ts'
@@ -36,6 +39,7 @@ export const command = defineCommand({
     'standInLatencyMs',
     'metricsPort',
     'metricsHost',
+    ...spendingSettingNames,
     ...kafkaSettingNames,
   ],
   options: {
@@ -64,17 +68,18 @@ export const command = defineCommand({
       throw new SituError('USAGE', '--follow and --until-idle exclude each other')
     const { config, log } = context
     const bound = bindStages(selectStages(context.words), config, options.prompt)
-    const pipeline = await openPipeline(config, 'write')
+    // A data folder is made by what fills it: a misspelled one must not look like one without work.
+    const pipeline = await openPipeline(config, 'change')
     try {
       const bindings = placeOn((await readVariants(pipeline)).main, bound)
       const confirm = (stage: Stage) => confirmStage(pipeline, mainVariant, stage)
-      const run = new Run(
-        pipeline,
-        { ...runOptions(config, context.stop), ...options, confirm, bindings, limit: options.limit ?? null },
-        log,
-      )
-      const work = () => runWithProgress(run, pipeline)
-      const summary = await withRetention(context, pipeline, () => withMetrics(context, pipeline, run, work))
+      const summary = await withModelCalls(context, pipeline, bindings, calls => {
+        const limit = options.limit ?? null
+        const own = { ...runOptions(config, context.stop), ...options, ...calls, confirm, bindings, limit }
+        const run = new Run(pipeline, own, log)
+        const work = () => runWithProgress(run, pipeline)
+        return withRetention(context, pipeline, () => withMetrics(context, pipeline, run, work))
+      })
       await reportRun(context, summary)
       return config.settings.strict && standingFailures(summary.counters) > 0 ? 1 : 0
     } finally {
@@ -126,6 +131,22 @@ async function withRetention<T>(
   } finally {
     ended.abort()
     await retaining.catch(error => log.error({ error: messageOf(error) }, 'retention failed'))
+  }
+}
+
+/** Opens what model calls go through, for as long as the work takes. */
+export async function withModelCalls<T>(
+  { config, log }: Pick<CommandContext, 'config' | 'log'>,
+  { clock }: Pipeline,
+  bindings: readonly StageBinding[],
+  work: (options: Pick<RunOptions, 'callerOf' | 'spent'>) => Promise<T>,
+): Promise<T> {
+  const calls = await ModelCalls.open(bindings, { config, clock, log })
+  if (!calls) return work({})
+  try {
+    return await work({ callerOf: binding => calls.callerOf(binding), spent: calls.spent })
+  } finally {
+    await calls.close(config.settings.drainSeconds * 1000)
   }
 }
 

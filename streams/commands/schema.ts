@@ -1,9 +1,10 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { messageOf, SituError } from '../../schemas/errors.ts'
 import { type Noun, schemas } from '../../schemas/records.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
+import { makeFolder } from '../make-folder.ts'
 import { subjectOf } from '../pipeline.ts'
 import { closestName } from '../terminal/closest-name.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
@@ -58,9 +59,11 @@ async function exportOne(context: CommandContext, noun: Noun, out: string): Prom
 
 async function exportAll({ config, output }: CommandContext, folder: string): Promise<number> {
   if (folder === '-') throw new SituError('USAGE', 'situ schema export NOUN --out -: only one fits into stdout')
-  await mkdir(folder, { recursive: true }).catch(cause => {
+  try {
+    makeFolder(folder)
+  } catch (cause) {
     throw new SituError('OUTPUT_UNWRITABLE', `${folder}: ${messageOf(cause)}`, { cause })
-  })
+  }
   for (const noun of topicNouns) {
     const path = join(folder, `${noun}.avsc`)
     await write(path, textOf(noun))

@@ -79,11 +79,11 @@ async function createOnKafka(config: Config): Promise<Created> {
   const transport = await openBrokers(config)
   try {
     const { partitions } = config.settings
-    const wanted = await transport.topicDifferences(topicSpecs(partitions))
+    const made = partitionsOf(await transport.topics()) ?? partitions
+    const wanted = await transport.topicDifferences(topicSpecs(made).map(spec => ({ ...spec, partitions })))
     const missing = wanted.filter(({ setting }) => setting === 'exists').map(({ topic }) => topic)
-    const there = partitionsOf(await transport.topics())
-    await registerSchemas(new Serde(await openRegistry(config)), config)
-    await transport.createTopics(topicSpecs(there ?? partitions))
+    await registerSchemas(new Serde(await openRegistry(config)), config, made)
+    await transport.createTopics(topicSpecs(made))
     const differences = wanted.filter(({ setting }) => setting !== 'exists')
     return { created: missing, differences }
   } finally {

@@ -1,4 +1,5 @@
 import type { Noun, Place, Provenance, Records } from '../../schemas/records.ts'
+import { identify } from '../identity.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { nounOfTopic } from '../topology.ts'
 import type { Message } from '../transports/transport.ts'
@@ -25,9 +26,22 @@ async function chainTopics(pipeline: Pipeline): Promise<string[]> {
 
 /** The record with this id, in whichever topic; null where there is none. */
 export async function findRecord(pipeline: Pipeline, id: string): Promise<Found | null> {
-  for (const topic of await chainTopics(pipeline)) {
+  const topics = await chainTopics(pipeline)
+  for (const topic of topics) {
     const message = await pipeline.transport.get(topic, id)
     if (message) return decode(pipeline, topic, message)
+  }
+  return findForeign(pipeline, topics, id)
+}
+
+/** What others wrote has any key: it is found by what became of it. */
+async function findForeign(pipeline: Pipeline, topics: readonly string[], id: string): Promise<Found | null> {
+  for (const topic of topics) {
+    for await (const child of pipeline.transport.children(topic, id)) {
+      const place = child.value && inputOf(await decode(pipeline, topic, child))
+      const message = place?.id === id && topics.includes(place.topic) ? await readAt(pipeline, place) : null
+      if (place && message) return decode(pipeline, place.topic, message)
+    }
   }
   return null
 }
@@ -123,5 +137,6 @@ export async function readAt({ transport }: Pipeline, { topic, partition, offset
 
 async function decode({ serde }: Pipeline, topic: string, message: Message): Promise<Found> {
   const { partition, offset, value } = message
-  return { topic, partition, offset, record: await serde.decode(nounOfTopic(topic), value) }
+  const noun = nounOfTopic(topic)
+  return { topic, partition, offset, record: identify(noun, await serde.decode(noun, value)) }
 }

@@ -44,28 +44,34 @@ export async function sentMessages(pipeline: Pipeline, provenance: Provenance): 
     id => pool.find(demonstration => demonstration.id === id) ?? [],
   )
   const tokenizer = createTokenizer()
-  const { options, limits: model } = configured
+  const { options, limits } = configured
+  const contextTokens = answeredOf(provenance.attempts).at(-1)?.contextTokens ?? limits.contextTokens
+  const model = { ...limits, contextTokens }
   const first = operator.messages?.(record, { prompt, options, tokenizer, demonstrations, model }) ?? []
   const messages = lastAnswered(first, provenance.attempts)
   const matches = provenance.messages === null ? null : hashMessages(messages) === provenance.messages
   return { messages, matches }
 }
 
+/** The attempts up to the last one that was answered; all of them where none was. */
+function answeredOf(attempts: readonly Attempt[]): readonly Attempt[] {
+  const answered = attempts.findLastIndex(({ finishReason }) => finishReason !== null)
+  return answered < 0 ? attempts : attempts.slice(0, answered + 1)
+}
+
 /**
- * The messages of the last call that was answered (of the last one where none was): the first ones with the corrective
- * turns that led to it. A new try begins without those of the try before it.
+ * The messages of the last call that was answered: the first ones with the corrective turns that led to it. A call that
+ * failed, or whose reply was cut at its limit, is made again with the same messages.
  */
 function lastAnswered(first: ChatMessage[], attempts: readonly Attempt[]): ChatMessage[] {
-  const answered = attempts.findLastIndex(({ finishReason }) => finishReason !== null)
   let messages = first
   let before: Attempt | undefined
-  for (const attempt of answered < 0 ? attempts : attempts.slice(0, answered + 1)) {
+  for (const attempt of answeredOf(attempts)) {
     const { changed } = attempt
-    const rejectedReply = before?.rejectedReply ?? null
-    if (changed === null || rejectedReply === null) messages = first
-    else {
-      const code = before?.code === 'MODEL_REPLY_CUT' ? before.code : 'MODEL_REPLY_INVALID'
-      messages = correct(messages, { code, rejectedReply, changed })
+    if (changed === null) messages = first
+    else if (before?.rejectedReply != null && before.changed !== changed) {
+      const code = before.code === 'MODEL_REPLY_CUT' ? before.code : 'MODEL_REPLY_INVALID'
+      messages = correct(messages, { code, rejectedReply: before.rejectedReply, changed })
     }
     before = attempt
   }

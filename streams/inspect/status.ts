@@ -1,18 +1,26 @@
 import type { Counters, Task } from '../../schemas/records.ts'
 import type { Pipeline } from '../pipeline.ts'
+import { recordsPerSecond } from '../task/pace.ts'
 import { addUp, finished, sum } from '../task/task-record.ts'
 import type { Stage } from '../topology.ts'
 import type { Survey, TopicInfo } from '../transports/transport.ts'
 import { type PlacedStage, readVariants } from '../variants.ts'
 
 export interface StageStatus extends Counters {
-  /** Inputs that no task has taken yet. */
+  /** Inputs that no task has taken yet; on Kafka by their offsets, of which transactions take some. */
   lag: number
+  /** Inputs finished a second, over about the last minute. */
+  recordsPerSecond: number
+  commits: number
+  /** Times that a worker took one of its tasks: at a start, a restart or a rebalance. */
+  taken: number
 }
 
 export interface TopicStatus {
-  records: number
-  bytes: number
+  /** Null where nobody counts them: of some topics on Kafka. */
+  records: number | null
+  /** On Kafka as its log takes them on disk, compressed, one replica; null where the brokers don't tell. */
+  bytes: number | null
   /** ISO time of the newest message; null for an empty topic. */
   newest: string | null
 }
@@ -38,13 +46,14 @@ export async function readTasks({ serde }: Pipeline, { messages }: Survey): Prom
 export async function readStatus(pipeline: Pipeline, survey: Survey): Promise<Status> {
   const tasks = await readTasks(pipeline, survey)
   const infos = survey.topics
+  const now = pipeline.clock.now()
   const operators: Record<string, StageStatus> = {}
   const ingest = tasks.filter(task => task.stage === 'ingest')
-  if (ingest.length > 0) operators.ingest = { ...addUp(ingest), lag: 0 }
+  if (ingest.length > 0) operators.ingest = statusOf(ingest, 0, now)
   const { placed, topics } = await readVariants(pipeline)
   for (const { key, stage } of placed) {
     const own = tasks.filter(task => task.stage === stage.name && task.variant === stage.variant)
-    operators[key] = { ...addUp(own), lag: lagOf(survey, stage, own) }
+    operators[key] = statusOf(own, lagOf(survey, stage, own), now)
   }
   const differences = [
     ...checkOutcomes(operators),
@@ -71,38 +80,54 @@ export async function readStatus(pipeline: Pipeline, survey: Survey): Promise<St
   }
 }
 
-/** Records of a topic by the counters of the tasks, for backends that can't tell; 0 for topics that no task counts. */
+function statusOf(tasks: readonly Task[], lag: number, now: number): StageStatus {
+  const total = (of: (task: Task) => number) => tasks.reduce((sum, task) => sum + of(task), 0)
+  return {
+    ...addUp(tasks),
+    lag,
+    recordsPerSecond: Math.round(10 * total(task => recordsPerSecond(task, now))) / 10,
+    commits: total(({ work }) => work?.commits ?? 0),
+    taken: total(({ work }) => work?.taken ?? 0),
+  }
+}
+
+/** Records of a topic by the counters of the tasks, for backends that can't tell; null for topics that no task counts. */
 function countedIn(
   topic: string,
   placed: readonly PlacedStage[],
   operators: Readonly<Record<string, StageStatus>>,
   tasks: readonly Task[],
-): number {
+): number | null {
   if (topic === 'task') return tasks.length
   const counters = Object.values(operators)
   if (topic === 'dropped') return counters.reduce((total, stage) => total + sum(stage.dropped), 0)
   if (topic === 'failed') return counters.reduce((total, stage) => total + sum(stage.failed), 0)
+  const writer = placed.find(({ stage }) => stage.output === topic)
+  // Articles come from elsewhere too.
+  if (writer && writer.stage.operator.to !== 'article') return operators[writer.key]?.out ?? null
   const reader = placed.find(({ stage }) => stage.input === topic && !stage.from && !stage.until)
   if (reader) return (operators[reader.key]?.in ?? 0) + (operators[reader.key]?.lag ?? 0)
-  const writer = placed.find(({ stage }) => stage.output === topic)
-  return (writer && operators[writer.key]?.out) ?? 0
+  return (writer && operators[writer.key]?.out) ?? null
 }
 
-function topicStatus(info: TopicInfo | undefined, counted: number): TopicStatus {
+function topicStatus(info: TopicInfo | undefined, counted: number | null): TopicStatus {
   const newest = info?.newest ? new Date(info.newest).toISOString() : null
-  return { records: info?.records ?? (info ? counted : 0), bytes: info?.bytes ?? 0, newest }
+  return { records: info?.records ?? (info ? counted : 0), bytes: info ? info.bytes : 0, newest }
 }
 
-function lagOf({ bounds }: Survey, { input, from, until }: Stage, tasks: readonly Task[]): number {
+/** What waits in the input, and what waits for the task that it was sent on to. */
+function lagOf({ bounds }: Survey, stage: Stage, tasks: readonly Task[]): number {
   let lag = 0
-  for (const { partition, start, end } of bounds.filter(({ topic }) => topic === input)) {
+  for (const { topic, partition, start, end } of bounds) {
+    if (topic !== stage.input && topic !== stage.routed) continue
+    const { from, until } = topic === stage.input ? stage : {}
     const task = tasks.find(task => task.partition === partition)
-    const position = task?.positions.find(({ topic }) => topic === input)
+    const position = task?.positions.find(position => position.topic === topic)
     const last = Math.min(end, until?.[partition] ?? end)
     lag += Math.max(0, last - Math.max(start, position?.next ?? from?.[partition] ?? 0))
     const pairs = position?.finished ?? []
     for (let index = 0; index + 1 < pairs.length; index += 2) lag -= (pairs[index + 1] ?? 0) - (pairs[index] ?? 0) + 1
-    lag -= task?.counters.inFlight ?? 0
+    if (topic === stage.input) lag -= task?.counters.inFlight ?? 0
   }
   return Math.max(0, lag)
 }

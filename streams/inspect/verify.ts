@@ -1,11 +1,13 @@
-import type { Noun } from '../../schemas/records.ts'
-import { identify } from '../identity.ts'
+import type { Task } from '../../schemas/records.ts'
+import { isIngest } from '../ingest.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { sum } from '../task/task-record.ts'
-import type { Stage } from '../topology.ts'
-import type { Message, Survey } from '../transports/transport.ts'
+import type { Survey } from '../transports/transport.ts'
 import { type PlacedStage, readVariants } from '../variants.ts'
-import type { StageStatus } from './status.ts'
+import { compareIngests, countIngested } from './ingested.ts'
+import { Outcomes } from './outcomes.ts'
+import { readTasks, type StageStatus } from './status.ts'
+import { StageInputs, surveyed, type TaskRecords } from './surveyed.ts'
 
 export interface Verified {
   /** What does not add up, a line each. */
@@ -14,68 +16,11 @@ export interface Verified {
   notes: string[]
 }
 
-/** What one stage made of its inputs, read from the topics. A foreign producer may give the same input more than once. */
-class Outcomes {
-  readonly inputs = new Counts()
-  readonly outputs = new Counts()
-  readonly dropped = new Counts()
-  readonly failed = new Counts()
-  /** Dead letters of inputs that could not be read: their ids are not known. */
-  readonly unread = new Set<string>()
-
-  /** Inputs with an output: of one that came n times, the times that were neither dropped nor failed. */
-  get done(): number {
-    let done = 0
-    for (const parent of this.outputs.ids()) {
-      done += Math.max(1, this.inputs.of(parent) - this.dropped.of(parent) - this.failed.of(parent))
-    }
-    return done
-  }
-
-  /** Outcomes of an input that is not there. */
-  get strangers(): number {
-    return [this.outputs, this.dropped, this.failed]
-      .flatMap(kind => [...kind.ids()].map(parent => (this.inputs.of(parent) === 0 ? kind.of(parent) : 0)))
-      .reduce((total, count) => total + count, 0)
-  }
-
-  /** Inputs with more outcomes than they came times. */
-  get doubles(): number {
-    const parents = new Set([...this.outputs.ids(), ...this.dropped.ids(), ...this.failed.ids()])
-    return [...parents].filter(parent => {
-      const outcomes = Math.min(1, this.outputs.of(parent)) + this.dropped.of(parent) + this.failed.of(parent)
-      return outcomes > Math.max(1, this.inputs.of(parent))
-    }).length
-  }
-}
-
-/** How often each id came. */
-class Counts {
-  readonly #counts = new Map<string, number>()
-  total = 0
-
-  add(id: string): void {
-    this.#counts.set(id, this.of(id) + 1)
-    this.total++
-  }
-
-  of(id: string): number {
-    return this.#counts.get(id) ?? 0
-  }
-
-  ids(): Iterable<string> {
-    return this.#counts.keys()
-  }
-
-  get hasRepeats(): boolean {
-    return this.total > this.#counts.size
-  }
-}
-
 /**
  * Recomputes the conservation sums from the topics by parent id, up to the bounds of a survey, and compares them with
- * the counters of the same moment. What retention has deleted, or a run has changed meanwhile, is not compared.
- * Memory: the ids of all records.
+ * the counters of the same moment; which inputs are open is read from the positions of the tasks. A run may go on
+ * meanwhile: where a survey is not of one moment, what was worked after its counters is left out. What retention has
+ * deleted is not compared. Memory: the ids of all records.
  */
 export async function verify(
   pipeline: Pipeline,
@@ -84,8 +29,10 @@ export async function verify(
   stop: AbortSignal,
 ): Promise<Verified> {
   const { placed } = await readVariants(pipeline)
-  const outcomes = await readOutcomes(pipeline, survey, placed, stop)
-  const ingested = await countIngested(pipeline, survey, placed, stop)
+  const tasks = { atSurvey: await readTasks(pipeline, survey), now: await tasksNow(pipeline) }
+  const outcomes = await readOutcomes(pipeline, survey, placed, tasks, stop)
+  const open = ['page', ...articleTopics(placed)]
+  const ingested = await countIngested(pipeline, survey, open, stop)
   if (stop.aborted) return { differences: ['stopped before the end'], notes: [] }
   const gaps = await findGaps(pipeline, survey, placed)
   const isWhole = (...topics: string[]) => topics.every(topic => !gaps.has(topic))
@@ -94,19 +41,29 @@ export async function verify(
     return own && counts ? compare(key, own, counts, { input, output, isWhole }) : []
   })
   const notes = [...gaps].map(([topic, why]) => `${topic}: ${why}; its records are not compared`)
-  const done = counted.ingest?.done ?? 0
-  if (done !== ingested && isWhole('page', ...articleTopics(placed))) {
-    if (done < ingested && mayBeForeign(survey)) {
-      notes.push(`ingest: ${ingested - done} records without a parent are of other producers`)
-    } else differences.push(`ingest: done ${done} counted, ${ingested} records without a parent`)
+  for (const [key, { isMixed }] of outcomes) {
+    if (isMixed)
+      notes.push(`${key}: inputs that came more than once were worked meanwhile; its outcomes are not compared`)
+  }
+  if (isWhole(...open)) differences.push(...compareIngests(ingested, tasks))
+  if (ingested.foreign > 0) {
+    if (mayBeForeign(survey)) notes.push(`ingest: ${ingested.foreign} records are of other producers`)
+    else differences.push(`ingest: ${ingested.foreign} records that no ingest has written`)
   }
   return { differences, notes }
+}
+
+async function tasksNow({ transport, serde }: Pipeline): Promise<Task[]> {
+  const tasks: Task[] = []
+  for await (const { value } of transport.compacted('task')) tasks.push(await serde.decode('task', value))
+  return tasks
 }
 
 async function readOutcomes(
   pipeline: Pipeline,
   survey: Survey,
   placed: readonly PlacedStage[],
+  tasks: TaskRecords,
   stop: AbortSignal,
 ): Promise<Map<string, Outcomes>> {
   const outcomes = new Map(placed.map(({ key }) => [key, new Outcomes()]))
@@ -116,23 +73,22 @@ async function readOutcomes(
   }
   for (const { stage } of placed) {
     const { own } = of(stage.name, stage.variant)
-    for await (const message of records(pipeline, survey, stage.input, stop)) {
-      if (isInRange(stage, message)) own.inputs.add(await idOf(pipeline, stage.operator.from, message))
-    }
+    const inputs = new StageInputs(pipeline, survey, stage, tasks)
+    for await (const { id, state } of inputs.read(stop)) own.addInput(id, state)
+    own.sentTwice = inputs.sentTwice
   }
   for (const { stage } of placed) {
     const { own } = of(stage.name, stage.variant)
-    for await (const { parent } of records(pipeline, survey, stage.output, stop)) {
-      if (parent === null) continue
-      own.outputs.add(parent)
+    for await (const { parent } of surveyed(pipeline, survey, stage.output, stop)) {
+      if (parent !== null && !isIngest(parent)) own.add('outputs', parent)
     }
   }
-  for await (const message of records(pipeline, survey, 'dropped', stop)) {
+  for await (const message of surveyed(pipeline, survey, 'dropped', stop)) {
     const record = await pipeline.serde.decodeOwn('dropped', message.value)
     if (!record) continue
     const { operator, variant, input, id } = record
     const { own, droppedFrom } = of(operator, variant)
-    if (message.offset >= (droppedFrom[message.partition] ?? 0)) own.dropped.add(input ?? id)
+    if (message.offset >= (droppedFrom[message.partition] ?? 0)) own.add('dropped', input ?? id)
   }
   for await (const message of pipeline.transport.compacted('failed')) {
     if (stop.aborted) break
@@ -141,28 +97,14 @@ async function readOutcomes(
     const { operator, variant, input, id } = record
     const { own } = of(operator, variant)
     if (input === null) own.unread.add(id)
-    else own.failed.add(input)
+    else own.add('failed', input)
   }
   return outcomes
-}
-
-/** The id that a stage gives its input: the key of what Situ wrote, and made from the content of what others did. */
-async function idOf({ serde }: Pipeline, noun: Noun, { key, value, parent }: Message): Promise<string> {
-  if (parent !== null || (noun !== 'page' && noun !== 'article')) return key ?? ''
-  try {
-    return identify(noun, await serde.decode(noun, value)).id
-  } catch {
-    return key ?? ''
-  }
 }
 
 /** Where the log does not count what was written to it, others than Situ may have written too. */
 function mayBeForeign({ topics }: Survey): boolean {
   return topics.some(({ written }) => written === null)
-}
-
-function isInRange({ from, until }: Stage, { partition, offset }: Message): boolean {
-  return offset >= (from?.[partition] ?? 0) && offset < (until?.[partition] ?? Number.POSITIVE_INFINITY)
 }
 
 /** What a removed variant of the same name dropped lies before it. */
@@ -172,19 +114,6 @@ function droppedFromOf({ line, stage }: PlacedStage): readonly number[] {
 
 function articleTopics(placed: readonly PlacedStage[]): string[] {
   return placed.filter(({ stage }) => stage.operator.to === 'article').map(({ stage }) => stage.output)
-}
-
-async function countIngested(
-  pipeline: Pipeline,
-  survey: Survey,
-  placed: readonly PlacedStage[],
-  stop: AbortSignal,
-): Promise<number> {
-  let ingested = 0
-  for (const topic of ['page', ...articleTopics(placed)]) {
-    for await (const { parent } of records(pipeline, survey, topic, stop)) if (parent === null) ingested++
-  }
-  return ingested
 }
 
 /** Topics that were not read as they stood at the survey, and why. */
@@ -212,7 +141,7 @@ function compare(
   counted: StageStatus,
   { input, output, isWhole }: { input: string; output: string; isWhole: (...topics: string[]) => boolean },
 ): string[] {
-  const open = counted.inFlight + counted.lag
+  const { open } = own
   const failed = own.failed.total + own.unread.size
   // Which of several same inputs is open can't be told.
   const mayBeOpen = own.inputs.hasRepeats && counted.done < own.done && counted.done >= own.done - open
@@ -221,14 +150,14 @@ function compare(
   const results = [output, 'dropped', 'failed']
   // Inputs are told apart by id: where an old one is deleted, the same content may have come again.
   const pairs: [what: string, from: string[], counted: number, found: number][] = [
-    ['in + lag', [input], counted.in + counted.lag, own.inputs.total],
+    ['in + lag', [input], counted.in - counted.inFlight + open, own.inputs.total],
     ['done', [input, output], counted.done, done],
     ['out', [output], counted.out, own.outputs.total],
     ['dropped', [input, 'dropped'], sum(counted.dropped), own.dropped.total],
     ['failed', [input, 'failed'], sum(counted.failed), failed],
     ['done + dropped + failed + open', [input, ...results], own.inputs.total, finished + open],
   ]
-  const differences = pairs.flatMap(([what, from, left, right]) =>
+  const differences = (own.isMixed ? pairs.slice(0, 1) : pairs).flatMap(([what, from, left, right]) =>
     left === right || !isWhole(...from) ? [] : [`${name}: ${what}: ${left} counted, ${right} in the topics`],
   )
   // Of an input that came later than the survey a dead letter may be read.
@@ -236,22 +165,8 @@ function compare(
   if (strangers > 0 && isWhole(input, 'failed')) {
     differences.push(`${name}: ${strangers} outcomes of inputs that are not there`)
   }
-  const { doubles } = own
-  if (doubles > 0) differences.push(`${name}: ${doubles} inputs with two outcomes`)
+  const { doubles, sentTwice } = own
+  if (doubles > 0 && !own.isMixed) differences.push(`${name}: ${doubles} inputs with two outcomes`)
+  if (sentTwice > 0) differences.push(`${name}: ${sentTwice} inputs sent on twice to the task that they belong to`)
   return differences
-}
-
-/** The messages of a topic that were there at the survey. */
-async function* records({ transport }: Pipeline, survey: Survey, topic: string, signal: AbortSignal) {
-  for (const { partition, start, end } of survey.bounds.filter(bounds => bounds.topic === topic)) {
-    if (start >= end) continue
-    yield* upTo(transport.read(topic, partition, start, { signal }), end)
-  }
-}
-
-async function* upTo(batches: AsyncIterable<{ messages: Message[]; next: number }>, end: number) {
-  for await (const { messages, next } of batches) {
-    for (const message of messages) if (message.offset < end) yield message
-    if (next >= end) return
-  }
 }

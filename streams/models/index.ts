@@ -30,6 +30,28 @@ export function createModels(config: Config): ModelChooser {
   }
 }
 
+/** What the configuration says of the endpoint of a model; null for one that is named by the environment alone. */
+export function configuredEndpoint({ endpoint }: Pick<Model, 'endpoint'>, { models }: Config): Endpoint | null {
+  return Object.hasOwn(models, endpoint) ? (models[endpoint] ?? null) : null
+}
+
+const standIns = new WeakMap<Model, readonly Model[]>()
+
+/** The models that step in for one while its endpoint is down, in this order. */
+export function standInsOf(model: Model, config: Config): readonly Model[] {
+  const known = standIns.get(model)
+  if (known) return known
+  const made: Model[] = []
+  const names = new Set([model.endpoint])
+  for (let name = configuredEndpoint(model, config)?.failover; name !== undefined && !names.has(name); ) {
+    names.add(name)
+    made.push(createModel(name, config))
+    name = config.models[name]?.failover
+  }
+  standIns.set(model, made)
+  return made
+}
+
 function createModel(name: string, config: Config): Model {
   const { settings, models } = config
   if (name === 'stand-in') return new StandIn({ latencyMs: settings.standInLatencyMs })

@@ -1,13 +1,17 @@
 import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai'
+import { Agent } from 'undici'
 import type { FinishReason, Model, ModelReply, ModelRequest, Parameters } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
 import { connectionFailure, Failures, isConnectTimeout, refusesFormat, type StatusAnswer } from './openai/failures.ts'
 import { type Format, formatMemoryOf, responseFormat } from './openai/format-memory.ts'
+import { readRateLimits } from './openai/rate-limits.ts'
 import { type ChatCompletion, chatCompletion } from './openai/response.ts'
 
 /** A chat completion has a few hundred kilobytes at most; an endpoint that sends more than this is broken. */
 const maxResponseBytes = 32 * 1024 * 1024
 const maxTimeoutMs = 2 ** 31 - 2
+/** Node's own gives up after 300 s without a first byte, or without a further one; here the call's own time counts. */
+const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0 })
 /** What a call sets itself. */
 const ownParameters = ['model', 'messages', 'stream']
 
@@ -23,7 +27,7 @@ export interface OpenAiOptions {
   replyTokens: number
   /** What to ask for first; where the endpoint refuses it, the next one is used from then on. */
   structuredOutput: Format
-  /** From the call to the last byte of the answer. Node's client waits at most 300,000 for its first. */
+  /** From the call to the last byte of the answer. */
   timeoutMs: number
 }
 
@@ -60,6 +64,8 @@ export class OpenAiModel implements Model {
       timeout: this.#timeoutMs,
       logLevel: 'off',
       fetch: fetchWhole,
+      // The same class; its types come from two packages.
+      fetchOptions: { dispatcher } as object,
     })
     this.#failures = new Failures(`${options.endpoint} (${options.model})`, options.apiKey)
   }
@@ -80,7 +86,8 @@ export class OpenAiModel implements Model {
       const options = { body: this.#body(request, format), signal: call.signal, timeout: this.#timeoutMs }
       const response = await call.race(this.#client.post('/chat/completions', options).asResponse())
       const text = await call.race(this.#read(response))
-      return this.#replyOf(parse(text), text)
+      const rateLimits = readRateLimits(response.headers)
+      return { ...this.#replyOf(parse(text), text), ...(rateLimits.length > 0 && { rateLimits }) }
     } catch (error) {
       if (call.isEnded) throw call.reason
       throw this.#failureOf(error, call)
@@ -89,13 +96,15 @@ export class OpenAiModel implements Model {
     }
   }
 
-  #body({ messages, replySchema, sample }: ModelRequest, format: Format): Record<string, unknown> {
+  #body({ messages, replySchema, sample, replyTokens }: ModelRequest, format: Format): Record<string, unknown> {
     const { seed } = this.parameters
+    const limit = Object.hasOwn(this.parameters, 'max_completion_tokens') ? 'max_completion_tokens' : 'max_tokens'
     return {
       model: this.model,
       messages,
       ...this.parameters,
       ...(sample > 0 && typeof seed === 'number' ? { seed: seed + sample } : {}),
+      ...(replyTokens === undefined ? {} : { [limit]: replyTokens }),
       ...responseFormat(format, replySchema),
     }
   }

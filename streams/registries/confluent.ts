@@ -14,6 +14,10 @@ const maxMissing = 10_000
 /** Statuses by which a registry refuses a schema; the client gives requests that nothing answered the status 400. */
 const refusals = [409, 422]
 
+/** Where registries tell their version: Confluent's, then Apicurio's, which lies beside its compatible part. */
+const infoPaths = ['v1/metadata/version', '../../registry/v3/system/info', '../../registry/v2/system/info']
+const infoAnswer = z.object({ name: z.string().optional(), version: z.string() })
+
 const levels = Object.values(COMPATIBILITY) as [COMPATIBILITY, ...COMPATIBILITY[]]
 const levelAnswer = z.object({ compatibilityLevel: z.string().toUpperCase().pipe(z.enum(levels)) })
 const schemaAnswer = z.object({ schema: z.string(), schemaType: z.string().optional() })
@@ -51,6 +55,16 @@ export class ConfluentRegistry implements SchemaRegistry {
       retry: { retries: 1, initialRetryTimeInSecs: retryMs / 1000 },
       middlewares: [() => ({ prepareRequest: async next => (await next()).enhance({ timeout: timeoutMs }) })],
     })
+  }
+
+  /** Which registry it is, such as `Apicurio Registry 3.0.5`; null where it does not tell. */
+  async describe(): Promise<string | null> {
+    for (const path of infoPaths) {
+      const answer = await this.#client.call('GET', path).catch(() => null)
+      const { data } = infoAnswer.safeParse(answer)
+      if (data) return `${data.name ?? 'Confluent Schema Registry'} ${data.version}`
+    }
+    return null
   }
 
   async register(subject: string, schema: string): Promise<number> {

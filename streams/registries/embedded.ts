@@ -1,7 +1,7 @@
 import { checkCompatible, normalSchema } from '../../schemas/compatibility.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { CompatibilityLevel, SchemaRegistry, SchemaVersion } from '../../schemas/registry.ts'
-import type { Database } from '../transports/embedded/database.ts'
+import type { Database } from '../sqlite/database.ts'
 
 /** The registry of a data folder, in the same file as its log. */
 export class EmbeddedRegistry implements SchemaRegistry {

@@ -110,7 +110,10 @@ export class RegistryClient {
           method,
           agent: this.agent,
           signal,
-          headers: { accept: mediaType, ...(body !== undefined && { 'content-type': mediaType }) },
+          headers: {
+            accept: `${mediaType}, application/json`,
+            ...(body !== undefined && { 'content-type': mediaType }),
+          },
           ...(auth && { auth: `${auth.username}:${auth.password}` }),
         },
         resolve,

@@ -1,5 +1,5 @@
 import type { Counters } from '../../schemas/records.ts'
-import { addUp, emptyCounters } from './task-record.ts'
+import { addSpent, addUp, emptyCounters } from './task-record.ts'
 
 /** What a process has done of a task since it took it, and when it did something last; times in ms since 1970. */
 export interface TaskActivity {
@@ -36,8 +36,11 @@ export function since(before: Counters, counters: Counters): Counters {
   const dropped = Object.fromEntries(
     Object.entries(counters.dropped).map(([reason, number]) => [reason, number - (before.dropped[reason] ?? 0)]),
   )
+  const spent = structuredClone(counters.spent)
+  for (const earlier of before.spent) addSpent(spent, earlier, -1)
   return {
     ...counters,
+    spent,
     in: counters.in - before.in,
     done: counters.done - before.done,
     out: counters.out - before.out,

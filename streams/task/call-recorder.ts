@@ -1,88 +1,216 @@
 import { createHash } from 'node:crypto'
 import type { Model, ModelReply, ModelRequest } from '../../operators/model.ts'
 import type { Correction, RecordedModel } from '../../operators/operator.ts'
+import { cutBytes, maxRejectedBytes } from '../../operators/reply.ts'
+import type { Tokenizer } from '../../operators/tokenizer.ts'
 import { SituError } from '../../schemas/errors.ts'
-import type { Attempt, Place, Provenance, Usage } from '../../schemas/records.ts'
+import type { Attempt, Place, Provenance, Spent, Usage } from '../../schemas/records.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
+import { type Call, type Caller, CallRefused, type CallResult } from '../spending/caller.ts'
+import { CallRetries, type RetryPolicy } from './call-retries.ts'
+import type { RecordLimit } from './record-limit.ts'
 import type { StageBinding } from './stage-binding.ts'
-
-/** Thrown where a new call would begin during a drain: the record stays uncommitted. */
-export class CallRefused extends Error {}
 
 export interface CallPorts {
   binding: StageBinding
+  caller: Caller
+  rank: number
+  retry: RetryPolicy
+  tokenizer: Tokenizer
   clock: Clock
   log: Logger
   /** Aborted where no new call may begin: nobody waits for one any more. */
   draining: AbortSignal
 }
 
-/** Makes the calls of one record and keeps what its provenance tells of them, over all tries. */
+type Request = Pick<ModelRequest, 'messages' | 'replySchema'>
+
+/** Share of a prompt that was too long, where the endpoint does not tell what it takes. */
+const shrunkShare = 0.6
+/** An endpoint may count a few more tokens than we do. */
+const contextShare = 0.95
+
+/** Makes the calls of one record, failed ones again, and keeps what its provenance tells of them. */
 export class CallRecorder implements RecordedModel {
   readonly #ports: CallPorts
   readonly #model: Model
   readonly #input: Place
-  readonly #signal: AbortSignal
+  readonly #limit: RecordLimit
   readonly #attempts: Attempt[] = []
+  /** Keys of the replies that this record used. */
+  readonly #keys: string[] = []
+  #retries: CallRetries | null = null
   #messages: string | null = null
+  /** Messages that the endpoint found too long. */
+  #tooLong: Request['messages'] | null = null
+  #contextTokens: number | null = null
+  #replyTokens: number | null = null
   demonstrations: readonly string[] = []
 
   /** @param input - Place of the record; its id may be filled in later. */
-  constructor(ports: CallPorts, model: Model, input: Place, signal: AbortSignal) {
+  constructor(ports: CallPorts, model: Model, input: Place, limit: RecordLimit) {
     this.#ports = ports
     this.#model = model
     this.#input = input
-    this.#signal = signal
+    this.#limit = limit
   }
 
   get contextTokens(): number {
-    return this.#model.contextTokens
+    return this.#contextTokens ?? this.#model.contextTokens
   }
 
   get replyTokens(): number {
     return this.#model.replyTokens
   }
 
-  async complete(
-    request: Pick<ModelRequest, 'messages' | 'replySchema'>,
-    correction?: Correction,
-  ): Promise<ModelReply> {
-    const { clock, log, draining, binding } = this.#ports
-    if (draining.aborted) throw new CallRefused()
-    if (correction) this.#reject(correction)
-    const attempt: Attempt = {
-      code: null,
-      finishReason: null,
-      usage: null,
-      latencyMs: 0,
-      changed: correction?.changed ?? null,
-      rejectedReply: null,
-    }
-    const start = clock.now()
-    const facts = { stage: binding.stage.name, input: this.#input.id }
-    log.debug(facts, 'model call')
-    try {
-      const reply = await this.#model.complete({ ...request, sample: 0, signal: this.#signal })
-      attempt.finishReason = reply.finishReason
-      attempt.usage = reply.usage
-      this.#messages = hashMessages(request.messages)
-      return reply
-    } catch (error) {
-      attempt.code = error instanceof SituError ? error.code : 'OPERATOR_BUG'
-      throw error
-    } finally {
-      attempt.latencyMs = clock.now() - start
-      log.debug(facts, 'model reply')
-      this.#attempts.push(attempt)
+  /** Calls made and replies served. */
+  get tries(): number {
+    return this.#attempts.length
+  }
+
+  /** @throws {SituError} MODEL_*, once it is not tried again. @throws {CallRefused} A drain has begun. */
+  async complete(request: Request, correction?: Correction): Promise<ModelReply> {
+    if (correction) this.#mark(correction.code, correction.rejectedReply)
+    for (;;) {
+      const reply = await this.#answer(request, correction?.changed ?? null)
+      if (reply.finishReason !== 'length' || !this.#raiseLimit(reply)) return reply
+      this.#mark('MODEL_REPLY_CUT', cutBytes(reply.text, maxRejectedBytes))
     }
   }
 
-  #reject({ code, rejectedReply }: Correction): void {
+  /** Makes the call until it is answered or not tried again. */
+  async #answer(request: Request, changed: string | null): Promise<ModelReply> {
+    const { clock, retry } = this.#ports
+    this.#retries ??= new CallRetries(retry, this.#input.id ?? '', clock.now())
+    for (;;) {
+      try {
+        return await this.#attempt(request, changed)
+      } catch (error) {
+        if (error instanceof SituError && error.code === 'MODEL_CONTEXT_EXCEEDED') this.#tooLong = request.messages
+        const waitMs = this.#limit.signal.aborted ? null : this.#retries.next(error, clock.now())
+        if (waitMs === null) throw error
+        await this.#wait(waitMs)
+      }
+    }
+  }
+
+  async #attempt(request: Request, changed: string | null): Promise<ModelReply> {
+    const { clock, log, binding, draining } = this.#ports
+    if (draining.aborted) throw new CallRefused()
+    const attempt = newAttempt(changed, this.#replyTokens, this.#contextTokens)
+    const begun = clock.now()
+    const facts = { stage: binding.stage.name, input: this.#input.id }
+    log.debug(facts, 'model call')
+    try {
+      const result = await this.#ports.caller.call(this.#call(request))
+      this.#keep(attempt, result)
+      this.#messages = hashMessages(request.messages)
+      this.#attempts.push(attempt)
+      return result.reply
+    } catch (error) {
+      // No call was made.
+      if (error instanceof CallRefused) throw error
+      attempt.code = error instanceof SituError ? error.code : 'OPERATOR_BUG'
+      attempt.latencyMs = clock.now() - begun
+      this.#attempts.push(attempt)
+      throw error
+    } finally {
+      log.debug(facts, 'model reply')
+    }
+  }
+
+  #call(request: Request): Call {
+    const { binding, rank, draining } = this.#ports
+    return {
+      ...request,
+      model: this.#model,
+      operator: binding.stage.name,
+      rank,
+      failures: this.#attempts.filter(({ finishReason }) => finishReason === null).length,
+      sample: 0,
+      ...(this.#replyTokens !== null && { replyTokens: this.#replyTokens }),
+      signal: this.#limit.signal,
+      draining,
+      onWait: isWaiting => this.#limit.hold(isWaiting),
+    }
+  }
+
+  #keep(attempt: Attempt, { reply, latencyMs, isFromCache, costUsd, endpoint, key }: CallResult): void {
+    attempt.finishReason = reply.finishReason
+    attempt.usage = reply.usage
+    attempt.latencyMs = latencyMs
+    attempt.fromCache = isFromCache
+    attempt.costUsd = costUsd
+    attempt.endpoint = endpoint === this.#model.endpoint ? null : endpoint
+    if (key !== null) this.#keys.push(key)
+  }
+
+  async #wait(ms: number): Promise<void> {
+    const { clock, draining } = this.#ports
+    this.#limit.hold(true)
+    try {
+      await clock.sleep(ms, AbortSignal.any([this.#limit.signal, draining]))
+    } finally {
+      this.#limit.hold(false)
+    }
+    if (draining.aborted) throw new CallRefused()
+  }
+
+  /** Doubles the limit of the reply for the rest of the record, once. @returns False where there is no room. */
+  #raiseLimit({ usage }: ModelReply): boolean {
+    if (this.#replyTokens !== null) return false
+    const room = usage ? this.contextTokens - usage.promptTokens : this.contextTokens
+    const raised = Math.min(2 * this.#model.replyTokens, room)
+    if (raised <= this.#model.replyTokens) return false
+    this.#replyTokens = raised
+    return true
+  }
+
+  /**
+   * After a request that was too long: sets a lower limit for the prompt, once.
+   *
+   * @returns Whether the record should be tried again under it.
+   */
+  shrink(error: unknown): boolean {
+    if (this.#tooLong === null || this.#contextTokens !== null || !(error instanceof SituError)) return false
+    if (error.code !== 'MODEL_CONTEXT_EXCEEDED') return false
+    const sent = this.#tooLong.reduce((sum, { content }) => sum + this.#ports.tokenizer.count(content), 0)
+    const told = toldContext(String(error.evidence?.content ?? ''))
+    const limit =
+      told !== null && told < this.#model.contextTokens
+        ? Math.floor(told * contextShare)
+        : this.replyTokens + Math.floor(sent * shrunkShare)
+    this.#contextTokens = Math.min(limit, this.#model.contextTokens - 1)
+    return true
+  }
+
+  /** Keeps the replies of this record from being served again: it ended as a dead letter because of them. */
+  async rejectReplies(): Promise<void> {
+    if (this.#keys.length > 0) await this.#ports.caller.reject?.(this.#keys)
+  }
+
+  #mark(code: Correction['code'], rejectedReply: string): void {
     const last = this.#attempts.at(-1)
     if (!last) return
     last.code = code
     last.rejectedReply = rejectedReply
+  }
+
+  /** What the calls took; null where there was none. */
+  get spent(): Spent | null {
+    if (this.#attempts.length === 0) return null
+    const made = this.#attempts.filter(({ fromCache }) => !fromCache)
+    return {
+      model: this.#model.model,
+      prompt: this.#ports.binding.prompt?.hash ?? null,
+      inputs: 1,
+      calls: made.length,
+      fromCache: this.#attempts.length - made.length,
+      ...sumUsage(made),
+      costUsd: made.reduce((sum, { costUsd }) => sum + (costUsd ?? 0), 0),
+      unpriced: made.filter(({ finishReason, costUsd }) => finishReason !== null && costUsd === null).length,
+    }
   }
 
   /** @param failure - Code of the error that ended the record, where one did. */
@@ -106,12 +234,36 @@ export class CallRecorder implements RecordedModel {
       sample: 0,
       attempts: this.#attempts,
       usage: sumUsage(this.#attempts),
-      costUsd: null,
+      costUsd: sumCost(this.#attempts),
       latencyMs: this.#attempts.reduce((sum, attempt) => sum + attempt.latencyMs, 0),
       time: this.#ports.clock.now(),
       input: this.#input,
     }
   }
+}
+
+function newAttempt(changed: string | null, replyTokens: number | null, contextTokens: number | null): Attempt {
+  return {
+    code: null,
+    finishReason: null,
+    usage: null,
+    latencyMs: 0,
+    changed,
+    rejectedReply: null,
+    replyTokens,
+    contextTokens,
+    fromCache: false,
+    costUsd: null,
+    endpoint: null,
+  }
+}
+
+/** The context that an endpoint says it has, in an answer that calls a request too long; null where it tells none. */
+function toldContext(answer: string): number | null {
+  const found = /(?:n_ctx"?\s*[:=]\s*|(?:context|model)[ _-]?(?:length|size|window|len)[^0-9]{0,40})(\d{3,8})/i.exec(
+    answer,
+  )
+  return found?.[1] ? Number(found[1]) : null
 }
 
 /** SHA-256 (hex) of the messages as they stand in the request. */
@@ -127,4 +279,11 @@ function sumUsage(attempts: readonly Attempt[]): Usage {
     sum.completionTokens += usage?.completionTokens ?? 0
   }
   return sum
+}
+
+/** A failed call costs nothing that anybody tells of. */
+function sumCost(attempts: readonly Attempt[]): number | null {
+  const answered = attempts.filter(({ finishReason }) => finishReason !== null)
+  if (answered.some(({ costUsd }) => costUsd === null)) return null
+  return answered.reduce((sum, { costUsd }) => sum + (costUsd ?? 0), 0)
 }

@@ -1,9 +1,10 @@
 import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
-import type { Counters, Task } from '../../schemas/records.ts'
+import type { Counters, Task, Work } from '../../schemas/records.ts'
 import type { Serde } from '../../schemas/serde.ts'
 import type { Clock } from '../clock.ts'
 import { partitionOf } from '../topology.ts'
 import type { Claim, Transport } from '../transports/transport.ts'
+import { Pace } from './pace.ts'
 import type { Position } from './position.ts'
 import type { Outcome } from './record-worker.ts'
 import type { RetryRequest } from './retry-requests.ts'
@@ -25,7 +26,7 @@ export interface Completed extends Outcome {
 
 export interface CommitterPorts {
   claim: Claim
-  transport: Pick<Transport, 'limits'>
+  transport: Pick<Transport, 'limits' | 'get'>
   serde: Serde
   clock: Clock
   /** Variant of the stage. */
@@ -55,11 +56,13 @@ export class Committer {
   #taken: number
   #completed: Completed[] = []
   #completedBytes = 0
-  /** Taken offsets whose outputs are not written yet, in order; empty unless order is asked for. */
-  readonly #order: number[] = []
+  /** Places of the inputs whose outputs are not written yet, in order; empty unless order is asked for. */
+  readonly #order: string[] = []
   #flushed: Promise<void> = Promise.resolve()
   /** Flushes asked for and not ended. */
   #flushes = 0
+  readonly #pace: Pace
+  #made: Pick<Work, 'commits' | 'taken'> = { commits: 0, taken: 0 }
   #lingering = false
   #failed = false
 
@@ -69,6 +72,7 @@ export class Committer {
     // What was in flight at the last commit is taken again.
     this.#taken = finished(this.#counters)
     this.turn = ports.index ? new Slots(1) : null
+    this.#pace = new Pace(ports.clock.now(), this.#taken)
   }
 
   /** Committed and open counts, as of now. */
@@ -85,10 +89,10 @@ export class Committer {
     return this.#completedBytes > this.#ports.transport.limits.maxCommitBytes / 2
   }
 
-  /** Counts an input as taken. */
-  take(offset: number): void {
-    this.#taken++
-    if (this.#ports.ordered) this.#order.push(offset)
+  /** Counts an input as taken, unless it is another task's. */
+  take({ topic }: Position, offset: number, isForwarded = false): void {
+    if (!isForwarded) this.#taken++
+    if (this.#ports.ordered) this.#order.push(placeOf(topic, offset))
   }
 
   add(completed: Completed): void {
@@ -124,8 +128,12 @@ export class Committer {
   }
 
   /** Writes the task record alone: at a take-over, so that epoch and configuration stand there. */
-  begin(): Promise<void> {
-    return this.#commit([])
+  async begin(): Promise<void> {
+    const { claim, serde, transport } = this.#ports
+    const before = await transport.get('task', claim.task.id)
+    const work = before && (await serde.decode('task', before.value)).work
+    this.#made = { commits: work?.commits ?? 0, taken: (work?.taken ?? 0) + 1 }
+    await this.#commit([])
   }
 
   async #flushAll(): Promise<void> {
@@ -172,10 +180,9 @@ export class Committer {
   /** Retries, and those others that no open record stands before. */
   #inOrder(): Completed[] {
     const ready = this.#completed.filter(({ request }) => request !== null)
-    const byOffset = new Map<number, Completed>()
-    for (const completed of this.#completed) if (completed.request === null) byOffset.set(completed.offset, completed)
-    for (const offset of this.#order) {
-      const completed = byOffset.get(offset)
+    const byPlace = new Map(this.#completed.map(done => [placeOf(done.position.topic, done.offset), done]))
+    for (const place of this.#order) {
+      const completed = byPlace.get(place)
       if (!completed) break
       ready.push(completed)
     }
@@ -185,12 +192,14 @@ export class Committer {
   async #commit(chunk: readonly Completed[]): Promise<void> {
     const { claim, serde, clock, variant, configuration, positions, partitions } = this.#ports
     const counters = structuredClone(this.#counters)
-    for (const { result, request } of chunk) count(counters, result, request?.code ?? null)
+    for (const completed of chunk) count(counters, completed, completed.request?.code ?? null)
     counters.in = this.#taken
     counters.inFlight = this.#taken - finished(counters)
     const undo = positions.map(position =>
       position.finish(chunk.flatMap(completed => (completed.position === position ? [completed.offset] : []))),
     )
+    const time = clock.now()
+    const made = { ...this.#made, commits: this.#made.commits + 1 }
     const record: Task = {
       id: claim.task.id,
       stage: claim.task.stage,
@@ -199,8 +208,9 @@ export class Committer {
       configuration,
       positions: positions.map(position => position.toRecord()),
       counters,
-      time: clock.now(),
+      time,
       variant,
+      work: { ...made, ...this.#pace.at(time) },
     }
     const { value } = serde.encode('task', record)
     const task = { topic: 'task', partition: partitionOf('task', record, partitions), key: record.id, value }
@@ -215,10 +225,16 @@ export class Committer {
       throw error
     }
     this.#counters = counters
+    this.#made = made
+    this.#pace.note(time, finished(counters))
     for (const position of positions) position.trim()
-    const done = new Set(chunk.map(({ offset }) => offset))
-    while (this.#order.length > 0 && done.has(this.#order[0] ?? -1)) this.#order.shift()
+    const done = new Set(chunk.map(({ position, offset }) => placeOf(position.topic, offset)))
+    while (done.has(this.#order[0] ?? '')) this.#order.shift()
   }
+}
+
+function placeOf(topic: string, offset: number): string {
+  return `${topic}/${offset}`
 }
 
 function bytesOf({ messages }: Outcome): number {

@@ -3,15 +3,18 @@ import { hash } from '../../operators/hash.ts'
 import { type Context, type Draft, Drop, type RecordedModel } from '../../operators/operator.ts'
 import type { Tokenizer } from '../../operators/tokenizer.ts'
 import { type ErrorCode, messageOf, SituError } from '../../schemas/errors.ts'
-import { type Noun, type Place, type Records, schemas } from '../../schemas/records.ts'
+import { type Noun, type Place, type Records, type Spent, schemas } from '../../schemas/records.ts'
 import type { Serde } from '../../schemas/serde.ts'
 import type { Clock } from '../clock.ts'
 import { evidenceLimitBytes, makeEvidence } from '../evidence.ts'
 import { identify } from '../identity.ts'
 import type { Logger } from '../log.ts'
+import { type Caller, CallRefused } from '../spending/caller.ts'
 import { mainVariant, partitionOf, type Stage } from '../topology.ts'
 import type { Message, OutgoingMessage } from '../transports/transport.ts'
-import { CallRecorder, CallRefused } from './call-recorder.ts'
+import { CallRecorder } from './call-recorder.ts'
+import type { RetryPolicy } from './call-retries.ts'
+import { RecordLimit } from './record-limit.ts'
 import type { StageBinding } from './stage-binding.ts'
 
 /** What is left of the evidence where the whole does not fit into a message. */
@@ -22,20 +25,14 @@ export type Result =
   | { kind: 'done'; out: number }
   | { kind: 'dropped'; reason: string }
   | { kind: 'failed'; code: ErrorCode; message: string }
+  /** Sent on to the task that it belongs to, which counts it. */
+  | { kind: 'forwarded' }
 
 export interface Outcome {
   result: Result
   messages: OutgoingMessage[]
-}
-
-export interface RetryPolicy {
-  /** Tries of one record, the first among them. */
-  maxAttempts: number
-  /** Wait before the second try; doubled for each further one, at most `maxBackoffMs`. */
-  backoffMs: number
-  maxBackoffMs: number
-  /** Longest time that one record may take, waits included. */
-  recordTimeoutMs: number
+  /** What its model calls took; null where it made none. */
+  spent: Spent | null
 }
 
 export interface RecordWorkerPorts {
@@ -45,6 +42,10 @@ export interface RecordWorkerPorts {
   log: Logger
   tokenizer: Tokenizer
   index: StatefulIndex | null
+  /** What model calls go through. */
+  caller: Caller
+  /** Place of the stage in the chain. */
+  rank: number
   retry: RetryPolicy
   /** Partitions of the topics written to. */
   partitions: number
@@ -69,7 +70,7 @@ export class RecordWorker {
   async work(message: Message, signal: AbortSignal): Promise<Outcome> {
     const { stage } = this.#ports.binding
     const place: Place = { id: null, topic: message.topic, partition: message.partition, offset: message.offset }
-    const limit = new RecordLimit(this.#ports, signal)
+    const limit = new RecordLimit(this.#ports.retry.recordTimeoutMs, this.#ports.clock, signal)
     const work = new Work(this.#ports, place, limit)
     try {
       const record = identify(stage.operator.from, await this.#ports.serde.decode(stage.operator.from, message.value))
@@ -80,72 +81,10 @@ export class RecordWorker {
       if (signal.aborted || error instanceof CallRefused) throw error
       const failure = limit.asFailure(error, stage.name)
       if (failure.stops !== 'record') throw failure
-      return work.failed(failure, message.value)
+      return await work.failed(failure, message.value)
     } finally {
       limit.end()
     }
-  }
-}
-
-/** The time that one record may take. */
-class RecordLimit {
-  readonly #controller = new AbortController()
-  readonly #ended = new AbortController()
-  readonly #aborted: Promise<never>
-  readonly #outer: AbortSignal
-  readonly #timeoutMs: number
-  readonly #clock: Clock
-  readonly #deadline: number
-  #timedOut = false
-  readonly #forward: () => void
-
-  constructor({ retry, clock }: RecordWorkerPorts, outer: AbortSignal) {
-    this.#outer = outer
-    this.#timeoutMs = retry.recordTimeoutMs
-    this.#clock = clock
-    this.#deadline = clock.now() + retry.recordTimeoutMs
-    this.#forward = () => this.#controller.abort(outer.reason)
-    if (outer.aborted) this.#forward()
-    outer.addEventListener('abort', this.#forward, { once: true })
-    this.#aborted = new Promise((_, reject) => {
-      this.signal.addEventListener('abort', () => reject(this.signal.reason), { once: true })
-    })
-    this.#aborted.catch(() => {})
-    void clock.sleep(this.#timeoutMs, this.#ended.signal).then(() => {
-      if (this.#ended.signal.aborted) return
-      this.#timedOut = true
-      this.#controller.abort(new Error('record timeout'))
-    })
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal
-  }
-
-  get leftMs(): number {
-    return this.#deadline - this.#clock.now()
-  }
-
-  /** An operator that does not heed the signal must not hold its slot for ever. */
-  race<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#aborted])
-  }
-
-  asFailure(error: unknown, stage: string): SituError {
-    if (this.#timedOut) {
-      return new SituError('OPERATOR_TIMEOUT', `${stage}: the record took longer than ${this.#timeoutMs} ms`)
-    }
-    if (error instanceof SituError) return error
-    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    return new SituError('OPERATOR_BUG', `${stage}: ${messageOf(error)}`, {
-      cause: error,
-      evidence: { kind: 'stack', content: stack },
-    })
-  }
-
-  end(): void {
-    this.#ended.abort()
-    this.#outer.removeEventListener('abort', this.#forward)
   }
 }
 
@@ -156,7 +95,6 @@ class Work {
   readonly #place: Place
   readonly #limit: RecordLimit
   readonly #recorder: CallRecorder | null
-  #attempts = 0
   #demonstrations: readonly string[] = []
 
   constructor(ports: RecordWorkerPorts, place: Place, limit: RecordLimit) {
@@ -165,26 +103,22 @@ class Work {
     this.#place = place
     this.#limit = limit
     const { model } = ports.binding
-    this.#recorder = model ? new CallRecorder(ports, model, place, limit.signal) : null
+    this.#recorder = model ? new CallRecorder(ports, model, place, limit) : null
   }
 
-  /** Tries the operator until it answers, fails for good, or has been tried often enough. */
+  /** Applies the operator; once more with less in its prompt, where the endpoint finds the first too long. */
   async apply(record: Records[Noun]): Promise<Draft<Noun>[] | Drop> {
-    const { retry, clock, draining } = this.#ports
+    const { operator } = this.#binding.stage
     const context = this.#context(record.id)
-    for (;;) {
-      this.#attempts++
+    try {
+      return await operator.apply(record, context)
+    } catch (error) {
+      if (!this.#recorder?.shrink(error)) throw error
       try {
-        return await this.#binding.stage.operator.apply(record, context)
-      } catch (error) {
-        const again = error instanceof SituError && error.retryable && this.#attempts < retry.maxAttempts
-        if (!again || this.#limit.signal.aborted) throw error
-        const backoff = Math.min(retry.maxBackoffMs, retry.backoffMs * 2 ** (this.#attempts - 1))
-        const waitMs = error.retryAfterMs ?? backoff * jitter(record.id, this.#attempts)
-        // The wait would only make a timeout of it.
-        if (waitMs >= this.#limit.leftMs) throw error
-        await clock.sleep(waitMs, AbortSignal.any([this.#limit.signal, draining]))
-        if (draining.aborted) throw new CallRefused()
+        return await operator.apply(record, context)
+      } catch (second) {
+        // Without room for a shorter prompt there was no second call: the endpoint's own answer says more.
+        throw second instanceof SituError && second.code === 'MODEL_CONTEXT_EXCEEDED' ? error : second
       }
     }
   }
@@ -201,7 +135,7 @@ class Work {
       const made = { ...draft, id, ...(hasInput(noun) && { input: this.#place }), ...(provenance && { provenance }) }
       return this.#message(stage.output, noun, made as unknown as Records[Noun])
     })
-    return { result: { kind: 'done', out: messages.length }, messages }
+    return this.#outcome({ kind: 'done', out: messages.length }, messages)
   }
 
   dropped({ reason, details }: Drop): Outcome {
@@ -225,10 +159,12 @@ class Work {
       place: this.#place,
       variant: stage.variant,
     }
-    return { result: { kind: 'dropped', reason }, messages: [this.#message('dropped', 'dropped', record)] }
+    return this.#outcome({ kind: 'dropped', reason }, [this.#message('dropped', 'dropped', record)])
   }
 
-  failed(error: SituError, value: Uint8Array | null): Outcome {
+  async failed(error: SituError, value: Uint8Array | null): Promise<Outcome> {
+    // Before the dead letter is committed: a retry of it must not meet the same reply again.
+    if (repliesAtFault.has(error.code)) await this.#recorder?.rejectReplies()
     const { topic, partition, offset } = this.#place
     const record: Records['failed'] = {
       id: deadLetterId(this.#binding.stage, this.#place),
@@ -236,7 +172,7 @@ class Work {
       code: error.code,
       message: error.message,
       input: this.#place.id,
-      attempts: Math.max(1, this.#attempts),
+      attempts: Math.max(1, this.#recorder?.tries ?? 0),
       evidence: makeEvidence(error.evidence?.content ?? '', error.evidence?.kind ?? 'none'),
       source: null,
       place: { id: this.#place.id, topic, partition, offset },
@@ -245,10 +181,11 @@ class Work {
       time: this.#ports.clock.now(),
       variant: this.#binding.stage.variant,
     }
-    return {
-      result: { kind: 'failed', code: error.code, message: error.message },
-      messages: [this.#deadLetter(record)],
-    }
+    return this.#outcome({ kind: 'failed', code: error.code, message: error.message }, [this.#deadLetter(record)])
+  }
+
+  #outcome(result: Result, messages: OutgoingMessage[]): Outcome {
+    return { result, messages, spent: this.#recorder?.spent ?? null }
   }
 
   /** Where the transport takes no message of that size, the input is left to its place and the evidence is cut. */
@@ -319,6 +256,13 @@ class Work {
   }
 }
 
+/** Errors that lie in what the model answered. */
+const repliesAtFault: ReadonlySet<ErrorCode> = new Set([
+  'MODEL_REPLY_INVALID',
+  'MODEL_REPLY_CUT',
+  'MODEL_CONTENT_FILTERED',
+])
+
 const nounsWithInput = new Set(
   Object.entries(schemas).flatMap(([noun, schema]) =>
     (schema as { fields: { name: string }[] }).fields.some(field => field.name === 'input') ? [noun] : [],
@@ -338,9 +282,4 @@ function deadLetterId(stage: Stage, place: Place): string {
 /** The same work in another variant is another record in the topics that they share. */
 function variantPart({ variant }: Stage): string[] {
   return variant === mainVariant ? [] : [variant]
-}
-
-/** Between 0.5 and 1, by record and try: waits spread out, and a rerun waits alike. */
-function jitter(id: string, attempt: number): number {
-  return 0.5 + Number.parseInt(hash(id, String(attempt)).slice(0, 8), 16) / 0x1_0000_0000 / 2
 }

@@ -1,14 +1,14 @@
 import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Counters } from '../../schemas/records.ts'
+import { CallRefused } from '../spending/caller.ts'
 import type { Stage } from '../topology.ts'
-import type { Claim, Message, Transport } from '../transports/transport.ts'
+import type { Claim, Message, OutgoingMessage, Transport } from '../transports/transport.ts'
 import { since, type TaskActivity } from './activity.ts'
-import { CallRefused } from './call-recorder.ts'
 import { Committer, type Completed } from './committer.ts'
+import { type Asked, Intake } from './intake.ts'
 import { Position } from './position.ts'
 import { type Outcome, RecordWorker, type RecordWorkerPorts } from './record-worker.ts'
-import { type RetryRequest, RetryRequests } from './retry-requests.ts'
 import { Slots } from './slots.ts'
 import type { StageBinding } from './stage-binding.ts'
 import { emptyCounters, finished } from './task-record.ts'
@@ -46,13 +46,17 @@ export class TaskLoop {
   readonly #reading = new AbortController()
   readonly #working = new AbortController()
   readonly #slots: Slots
-  readonly #retries: RetryRequests
+  readonly #intake: Intake
   #restored: Restored | null = null
   readonly #open = new Map<number, { since: number; offset: number }>()
   #started = 0
-  /** Records with an unknown error that no record has worked since. */
+  /** Records with an unknown error that no record has worked since, or refused before any record has worked. */
   #suspects: Completed[] = []
+  #hasWorked = false
+  /** No further input is taken: the limit is reached. */
   #limited = false
+  /** The range of the stage is read to its end. */
+  #ended = false
   #running: Promise<void> = Promise.resolve()
   #error: unknown = null
   #before: Counters = emptyCounters()
@@ -67,7 +71,7 @@ export class TaskLoop {
     this.#ports = ports
     this.#takenAt = ports.clock.now()
     this.#slots = new Slots(ports.binding.stage.state === null ? ports.concurrency : 1)
-    this.#retries = new RetryRequests(ports.binding.stage, ports.transport, ports.serde)
+    this.#intake = new Intake({ ...ports, stage: ports.binding.stage, partition: ports.claim.task.partition })
   }
 
   get id(): string {
@@ -117,7 +121,7 @@ export class TaskLoop {
   async lag(): Promise<number> {
     let lag = 0
     for (const { topic, readTo } of this.#restored?.positions ?? []) {
-      if (this.#limited && topic === this.binding.stage.input) continue
+      if (this.#isPastLimit(topic)) continue
       lag += Math.max(0, (await this.#endOf(topic)) - readTo)
     }
     return lag
@@ -130,10 +134,15 @@ export class TaskLoop {
     this.#releaseSuspects()
     if (!restored.committer.isIdle) return false
     for (const { topic, readTo } of restored.positions) {
-      if (this.#limited && topic === this.binding.stage.input) continue
+      if (this.#isPastLimit(topic)) continue
       if ((await this.#endOf(topic)) > readTo) return false
     }
     return this.#open.size === 0 && restored.committer.isIdle
+  }
+
+  /** Whether what waits in the topic is not to be taken. */
+  #isPastLimit(topic: string): boolean {
+    return (this.#limited && topic !== 'retry') || (this.#ended && topic === this.binding.stage.input)
   }
 
   async #endOf(topic: string): Promise<number> {
@@ -273,7 +282,7 @@ export class TaskLoop {
   #isBehindEnd({ topic }: Position, { partition, offset }: Message): boolean {
     const { input, until } = this.binding.stage
     if (topic !== input || offset < (until?.[partition] ?? Number.POSITIVE_INFINITY)) return false
-    this.#limited = true
+    this.#ended = true
     this.#notify()
     return true
   }
@@ -290,23 +299,20 @@ export class TaskLoop {
   /** Starts the work of a message; the slot is given back at its end. @returns False at the limit of the stage. */
   async #take(position: Position, message: Message): Promise<boolean> {
     const isRetry = position.topic === 'retry'
-    if (!isRetry && !position.wasFinished(message.offset) && !this.#ports.admit()) {
+    if (position.wasFinished(message.offset)) return this.#pass(position, message)
+    const asked = await this.#intake.read(message)
+    if (!asked) return this.#pass(position, message)
+    if (asked.forward) return this.#sendOn(position, message, asked, asked.forward)
+    if (!isRetry && !this.#ports.admit()) {
       this.#limited = true
       this.#slots.release()
       return false
     }
-    const isNew = position.take(message.offset)
-    const request = isNew && isRetry ? await this.#retries.read(message) : null
-    if (!isNew || (isRetry && !request)) {
-      position.finish([message.offset])
-      position.trim()
-      this.#slots.release()
-      return true
-    }
-    if (!isRetry) this.#restored?.committer.take(message.offset)
+    position.take(message.offset)
+    if (!isRetry) this.#restored?.committer.take(position, message.offset)
     const number = this.#started++
     this.#open.set(number, { since: this.#ports.clock.now(), offset: message.offset })
-    void this.#work(position, message, request).finally(() => {
+    void this.#work(position, message.offset, asked).finally(() => {
       this.#open.delete(number)
       this.#slots.release()
       this.#notify()
@@ -314,18 +320,44 @@ export class TaskLoop {
     return true
   }
 
-  async #work(position: Position, message: Message, request: RetryRequest | null): Promise<void> {
+  /** The message asks for nothing, or an earlier run has finished it. */
+  #pass(position: Position, { offset }: Message): boolean {
+    position.take(offset)
+    position.finish([offset])
+    position.trim()
+    this.#slots.release()
+    return true
+  }
+
+  /** The input is another task's: it is counted there. */
+  async #sendOn(
+    position: Position,
+    { offset }: Message,
+    { request }: Asked,
+    messages: readonly OutgoingMessage[],
+  ): Promise<boolean> {
+    const committer = this.#restored?.committer
+    if (committer?.isFull) await committer.flush()
+    position.take(offset)
+    if (!request) committer?.take(position, offset, true)
+    this.#uncommittedSince ??= this.#ports.clock.now()
+    committer?.add({ result: { kind: 'forwarded' }, messages: [...messages], spent: null, position, offset, request })
+    this.#slots.release()
+    return true
+  }
+
+  async #work(position: Position, offset: number, { input, request }: Asked): Promise<void> {
     if (!this.#restored) return
     const { committer } = this.#restored
     const { turn } = committer
     if (turn && committer.isFull) await committer.flush()
     await turn?.acquire()
     try {
-      const outcome = await this.#apply(this.#restored, request?.input ?? message)
+      const outcome = await this.#apply(this.#restored, input)
       if (request && outcome.result.kind !== 'failed') outcome.messages.push(request.tombstone)
-      this.#complete({ ...outcome, position, offset: message.offset, request })
+      this.#complete({ ...outcome, position, offset, request })
     } catch (error) {
-      this.#retries.end(request)
+      this.#intake.end(request)
       if (!(error instanceof CallRefused) && !this.#working.signal.aborted) this.#fail(error)
     } finally {
       turn?.release()
@@ -347,10 +379,16 @@ export class TaskLoop {
     return outcome
   }
 
-  /** Unknown errors wait until a record has worked: where all fail, it is the stage that is broken, not its input. */
+  /**
+   * Unknown errors wait until a record has worked: where all fail, it is the stage that is broken, not its input. So do
+   * requests that an endpoint refuses before any: the parameters may be wrong.
+   */
   #complete(completed: Completed): void {
     const { result } = completed
-    if (result.kind !== 'failed' || result.code !== 'OPERATOR_BUG') {
+    if (result.kind === 'failed' && !this.#hasWorked && result.code === 'MODEL_REQUEST_REFUSED') {
+      this.#suspects.push(completed)
+    } else if (result.kind !== 'failed' || result.code !== 'OPERATOR_BUG') {
+      this.#hasWorked ||= result.kind === 'done'
       this.#releaseSuspects()
       this.#uncommittedSince ??= this.#ports.clock.now()
       this.#restored?.committer.add(completed)
@@ -361,7 +399,7 @@ export class TaskLoop {
   }
 
   #committed(chunk: readonly Completed[]): void {
-    for (const { request } of chunk) this.#retries.end(request)
+    for (const { request } of chunk) this.#intake.end(request)
     const now = this.#ports.clock.now()
     this.#commits++
     this.#lastCommit = now

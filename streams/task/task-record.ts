@@ -1,8 +1,8 @@
-import type { Counters, Task } from '../../schemas/records.ts'
-import type { Result } from './record-worker.ts'
+import type { Counters, Spent, Task } from '../../schemas/records.ts'
+import type { Outcome } from './record-worker.ts'
 
 export function emptyCounters(): Counters {
-  return { in: 0, done: 0, out: 0, dropped: {}, failed: {}, retried: 0, inFlight: 0 }
+  return { in: 0, done: 0, out: 0, dropped: {}, failed: {}, retried: 0, inFlight: 0, spent: [] }
 }
 
 export function sum(counts: Readonly<Record<string, number>>): number {
@@ -15,7 +15,9 @@ export function finished(counters: Counters): number {
 }
 
 /** Counts an outcome. @param retried - Code of the dead letter that it takes the place of; null for a first outcome. */
-export function count(counters: Counters, result: Result, retried: string | null): void {
+export function count(counters: Counters, { result, spent }: Outcome, retried: string | null): void {
+  if (result.kind === 'forwarded') return
+  if (spent) addSpent(counters.spent, spent)
   if (retried !== null) {
     add(counters.failed, retried, -1)
     counters.retried++
@@ -44,6 +46,29 @@ export function addUp(tasks: readonly Pick<Task, 'counters'>[]): Counters {
     total.inFlight += counters.inFlight
     for (const [reason, number] of Object.entries(counters.dropped)) add(total.dropped, reason, number)
     for (const [code, number] of Object.entries(counters.failed)) add(total.failed, code, number)
+    for (const spent of counters.spent) addSpent(total.spent, spent)
   }
   return total
 }
+
+/** Adds to the sums of the same model and prompt. @param sign - -1 takes away instead. */
+export function addSpent(sums: Spent[], spent: Spent, sign: 1 | -1 = 1): void {
+  let sum = sums.find(({ model, prompt }) => model === spent.model && prompt === spent.prompt)
+  if (!sum) {
+    sum = { ...nothingSpent, model: spent.model, prompt: spent.prompt }
+    sums.push(sum)
+  }
+  for (const name of spentFigures) sum[name] += sign * spent[name]
+}
+
+const nothingSpent = {
+  inputs: 0,
+  calls: 0,
+  fromCache: 0,
+  promptTokens: 0,
+  cachedTokens: 0,
+  completionTokens: 0,
+  costUsd: 0,
+  unpriced: 0,
+}
+const spentFigures = Object.keys(nothingSpent) as (keyof typeof nothingSpent)[]

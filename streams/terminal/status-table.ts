@@ -1,9 +1,9 @@
 import type { Counters } from '../../schemas/records.ts'
-import type { Status } from '../inspect/status.ts'
+import type { StageStatus, Status } from '../inspect/status.ts'
 import { table } from './output.ts'
 
 /** The counters of stages, a row each. */
-export function renderStages(stages: Readonly<Record<string, Counters & { lag?: number }>>): string {
+export function renderStages(stages: Readonly<Record<string, Counters & Partial<StageStatus>>>): string {
   const withLag = Object.values(stages).some(stage => stage.lag !== undefined)
   const heads = [
     'operator',
@@ -14,7 +14,7 @@ export function renderStages(stages: Readonly<Record<string, Counters & { lag?: 
     'failed',
     'retried',
     'in flight',
-    ...(withLag ? ['lag'] : []),
+    ...(withLag ? ['lag', 'per second', 'commits', 'taken'] : []),
   ]
   const rows = Object.entries(stages).map(([name, stage]) => [
     name,
@@ -25,7 +25,7 @@ export function renderStages(stages: Readonly<Record<string, Counters & { lag?: 
     reasons(stage.failed),
     stage.retried,
     stage.inFlight,
-    ...(withLag ? [stage.lag ?? 0] : []),
+    ...(withLag ? [stage.lag, stage.recordsPerSecond, stage.commits, stage.taken].map(value => value ?? 0) : []),
   ])
   return table([heads, ...rows])
 }
@@ -37,7 +37,12 @@ function reasons(counts: Readonly<Record<string, number>>): string {
 
 /** What `situ topics` prints. */
 export function renderStatus({ topics, operators, conservation, differences, notes }: Status): string {
-  const rows = Object.entries(topics).map(([name, { records, bytes, newest }]) => [name, records, bytes, newest ?? '-'])
+  const rows = Object.entries(topics).map(([name, { records, bytes, newest }]) => [
+    name,
+    records ?? '-',
+    bytes ?? '-',
+    newest ?? '-',
+  ])
   const conserved = [`conservation ${conservation}`, ...differences, ...notes].join('\n')
   return [table([['topic', 'records', 'bytes', 'newest'], ...rows]), renderStages(operators), conserved].join('\n\n')
 }

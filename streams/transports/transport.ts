@@ -47,9 +47,9 @@ export interface TopicInfo extends TopicSpec {
   records: number | null
   /** Messages ever written to it; more than `records` after retention or compaction. */
   written: number | null
-  /** Bytes of the keys and values that it holds. */
+  /** Bytes of the keys and values that it holds; on Kafka those of its log on disk. Null as `records`. */
   bytes: number | null
-  /** Timestamp of the newest message. */
+  /** Timestamp of the newest message; null for an empty topic, and where the backend tells it in a survey only. */
   newest: number | null
 }
 

@@ -19,10 +19,9 @@ import {
   type Call,
   type Ground,
   ingestDocuments,
-  type Progress,
+  killAt,
   untilDone,
   type Worker,
-  watchProgress,
   withPipeline,
 } from '../support/workers.ts'
 
@@ -51,16 +50,14 @@ async function crash(run: FaultRun, options: ScriptOptions): Promise<Figure[]> {
   const gang = Array.from({ length: workers }, start)
   const ended: Worker[] = []
   let [uncommitted, callsInFlight, killsInFlight] = [0, 0, 0]
-  await watchProgress(ground, async progress => {
-    for (const moment of moments) {
-      const { worker, inFlight } = await killAt(gang, progress, moment, random)
-      if (inFlight > 0) killsInFlight++
-      callsInFlight += inFlight
-      uncommitted += await countUncommitted(ground, worker.calls)
-      ended.push(worker)
-      gang[gang.indexOf(worker)] = start()
-    }
-  })
+  for (const moment of moments) {
+    const { worker, inFlight } = await killAt(gang, ground, moment, random)
+    if (inFlight > 0) killsInFlight++
+    callsInFlight += inFlight
+    uncommitted += await countUncommitted(ground, worker.calls)
+    ended.push(worker)
+    gang[gang.indexOf(worker)] = start()
+  }
   await untilDone(ground)
   for (const worker of gang) await worker.end('SIGTERM')
   const all = [...ended, ...gang]
@@ -81,26 +78,6 @@ async function crash(run: FaultRun, options: ScriptOptions): Promise<Figure[]> {
     ...(await outcomeFigures(ground, wanted)),
     { name: 'instructions without deduped or dropped', value: await countUnfinished(ground), goal: { most: 0 } },
   ]
-}
-
-/** Kills one of the workers that have calls in flight, once so much is committed. */
-async function killAt(
-  gang: readonly Worker[],
-  progress: () => Promise<Progress>,
-  moment: number,
-  random: () => number,
-) {
-  for (;;) {
-    const { calls, waiting } = await progress()
-    const busy = gang.filter(worker => worker.callsInFlight > 0)
-    const worker = busy[Math.floor(random() * busy.length)] ?? gang[0]
-    if (worker && (waiting === 0 || (calls >= moment && busy.length > 0))) {
-      const inFlight = worker.callsInFlight
-      await worker.end('SIGKILL')
-      return { worker, inFlight }
-    }
-    await new Promise(resolve => setTimeout(resolve, 20))
-  }
 }
 
 /** Calls whose record has no output yet. */

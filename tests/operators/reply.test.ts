@@ -216,11 +216,17 @@ describe('ask', () => {
     expect(model.requests).toHaveLength(2)
   })
 
+  it('makes one where the reply ends early before its limit', async () => {
+    const model = new ScriptedModel('{"thought": "x', JSON.stringify(good))
+    expect(await asked(model)).toEqual(good)
+    expect(model.requests[1]?.correction?.code).toBe('MODEL_REPLY_CUT')
+  })
+
   it.each([
-    ['MODEL_REPLY_CUT', ['{"thought": "x', 'length']],
-    ['MODEL_REPLY_CUT', ['{"thought": "x', 'stop']],
-    ['MODEL_CONTENT_FILTERED', ['', 'content_filter']],
-  ] as [string, [string, FinishReason]][])('makes no corrective turn after %s', async (code, reply) => {
+    ['MODEL_REPLY_CUT', 'length', '{"thought": "x'],
+    ['MODEL_CONTENT_FILTERED', 'content_filter', ''],
+  ] as [string, FinishReason, string][])('makes none after %s (%s)', async (code, finishReason, text) => {
+    const reply: [string, FinishReason] = [text, finishReason]
     const model = new ScriptedModel(reply)
     expect((await failed(model)).code).toBe(code)
     expect(model.requests).toHaveLength(1)

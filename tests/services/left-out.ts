@@ -1,8 +1,16 @@
 import type { Plugin } from 'vitest/config'
 import type { TestProject } from 'vitest/node'
 
-export function needsServices(file: string): boolean {
-  return file.endsWith('.kafka.test.ts')
+/** What test files need that not every machine has, by the ending of their names. */
+export const services = {
+  kafka: { name: 'Kafka', ending: '.kafka.test.ts', provided: 'services' },
+  redis: { name: 'Redis', ending: '.redis.test.ts', provided: 'redis' },
+} as const
+
+export type ServiceName = keyof typeof services
+
+export function needs(service: ServiceName, file: string): boolean {
+  return file.endsWith(services[service].ending)
 }
 
 /** Puts one skipped test in place of each file that needs services where there are none; where CI=true, one that fails. */
@@ -15,15 +23,21 @@ export function leftOutWithoutServices(): Plugin {
       project = context.project
     },
     transform(_code, id) {
-      const services = project?.getProvidedContext().services
-      if (!needsServices(id) || !services || !('missing' in services)) return null
-      return { code: process.env.CI === 'true' ? failing(services.missing) : skipped, map: null }
+      const service = Object.values(services).find(({ ending }) => id.endsWith(ending))
+      const state = service && project?.getProvidedContext()[service.provided]
+      if (!service || !state || !('missing' in state)) return null
+      return {
+        code: process.env.CI === 'true' ? failing(service.name, state.missing) : skipped(service.name),
+        map: null,
+      }
     },
   }
 }
 
-const skipped = `import { it } from 'vitest'; it.skip('needs Kafka', () => {})`
+function skipped(name: string): string {
+  return `import { it } from 'vitest'; it.skip('needs ${name}', () => {})`
+}
 
-function failing(reason: string): string {
-  return `import { it } from 'vitest'; it('needs Kafka', () => { throw new Error(${JSON.stringify(reason)}) })`
+function failing(name: string, reason: string): string {
+  return `import { it } from 'vitest'; it('needs ${name}', () => { throw new Error(${JSON.stringify(reason)}) })`
 }

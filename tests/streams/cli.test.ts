@@ -266,7 +266,7 @@ describe('situ run', () => {
     const { code, stderr } = await situ(['run', '--model', 'any', '--backoff-ms', '10', '--data', data], { env })
     expect(code).toBe(1)
     expect(stderr.match(/^situ: /gm)).toHaveLength(1)
-    expect(stderr).toContain('MODEL_UNREACHABLE')
+    expect(stderr).toContain('MODEL_NEVER_ANSWERED')
     expect(stderr).not.toContain('sk-secret')
     const { topics, conservation } = JSON.parse((await mustSitu(['topics', '--json', '--data', data])).stdout)
     expect([topics.failed.records, conservation]).toEqual([0, 'ok'])

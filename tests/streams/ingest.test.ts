@@ -60,7 +60,7 @@ function ingest(options: Partial<IngestOptions> = {}, limits: Transport['limits'
     topicName: (noun: Noun) => `t.${noun}`,
     partitionOf: (noun: Noun) => (noun === 'failed' ? 1 : 0),
   }
-  return new Ingest(ports, { ...defaultIngestOptions, uuid: 'u1', ...options })
+  return new Ingest(ports, { ...defaultIngestOptions, name: 'u1', ...options })
 }
 
 function fromStdin(stdin: AsyncIterable<Uint8Array>): (signal: AbortSignal) => AsyncIterable<InputEvent> {
@@ -110,7 +110,7 @@ describe('Ingest', () => {
       failed: {},
       unreadable: 0,
     })
-    expect(await run('{"text":"b"}\n{"text":"c"}\n', { uuid: 'u2' })).toMatchObject({ in: 2, done: 1, alreadyThere: 1 })
+    expect(await run('{"text":"b"}\n{"text":"c"}\n', { name: 'u2' })).toMatchObject({ in: 2, done: 1, alreadyThere: 1 })
     expect((await records('page')).map(page => page.url)).toEqual([null, null, null])
     const tasks = await records('task')
     expect(tasks.map(task => [task.id, task.counters.in, task.counters.out, task.counters.dropped])).toEqual([
@@ -141,9 +141,9 @@ describe('Ingest', () => {
     const content = '{"text":"a"}\nbroken\n{"no":1}\n{"text":"b"}\nworse\n'
     const first = await run(content)
     expect(first).toMatchObject({ in: 5, done: 2, alreadyThere: 0, failed: { INPUT_MALFORMED: 3 } })
-    const second = await run(content, { uuid: 'u2' })
+    const second = await run(content, { name: 'u2' })
     expect(second).toMatchObject({ in: 5, done: 0, alreadyThere: 5, failed: {} })
-    const third = await run('{"text":"a"}\nbroken differently\n', { uuid: 'u3' })
+    const third = await run('{"text":"a"}\nbroken differently\n', { name: 'u3' })
     expect(third).toMatchObject({ in: 2, done: 0, alreadyThere: 1, failed: { INPUT_MALFORMED: 1 } })
     expect([first, second, third].every(conserved)).toBe(true)
     const standing = (await records('task')).map(({ counters }) => counters.failed.INPUT_MALFORMED ?? 0)
@@ -258,7 +258,7 @@ describe('Ingest', () => {
     expect(counts).toMatchObject({ failed: { INPUT_CUT: 1 } })
     expect(counts.done).toBeGreaterThan(1000)
     expect(await records('failed', 1)).toMatchObject([{ source: 'stdin byte 20000', evidence: { kind: 'none' } }])
-    expect(await run(packed, { uuid: 'u2' })).toMatchObject({ done: 0, failed: {}, alreadyThere: counts.in })
+    expect(await run(packed, { name: 'u2' })).toMatchObject({ done: 0, failed: {}, alreadyThere: counts.in })
   })
 
   it('writes nothing of an empty input', async () => {

@@ -52,6 +52,13 @@ describe('settings of Kafka', () => {
     expect(problemsOf(flags).join('\n')).toContain(told)
   })
 
+  it('knows no groups: workers of one prefix share the work, and two groups would do it twice', async () => {
+    const words = ['run', '--brokers', 'one:1', '--registry', registry, '--group', 'second']
+    expect(await situ(words, { cwd: folder })).toMatchObject({ code: 2, stderr: expect.stringContaining('--group') })
+    expect(problemsOf({}, { SITU_GROUP: 'second' }).join()).toContain('SITU_GROUP')
+    expect(kafkaOptions(read({ brokers: ['one:1'], registry }).config.settings, {})).not.toHaveProperty('group')
+  })
+
   it('names all that is missing at once', () => {
     const flags = { brokers: ['one:1'], saslMechanism: 'plain', keyFile: 'x.pem', registryUser: 'me' }
     expect(problemsOf(flags)).toHaveLength(5)
@@ -74,7 +81,6 @@ describe('settings of Kafka', () => {
     expect(kafkaOptions(config.settings, config.environment)).toEqual({
       brokers: ['one:1'],
       prefix: 'situ',
-      group: 'main',
       topicSettings: expect.anything(),
       ssl: { ca: 'the CA', cert: 'the certificate', key: 'the key' },
       sasl: { mechanism: 'scram-sha-512', username: 'me', password: 'one two ' },

@@ -28,6 +28,7 @@ async function work({ transport, serde }: Pipeline, stage: string, partition: nu
     id: `main-${stage}-${partition}`,
     stage,
     variant: 'main',
+    work: null,
     partition,
     epoch: 1,
     configuration: null,

@@ -10,7 +10,7 @@ import type { Pipeline } from '../../streams/pipeline.ts'
 import { MemoryRegistry } from '../../streams/registries/memory.ts'
 import { Run, type RunOptions } from '../../streams/run.ts'
 import { StageBinding } from '../../streams/task/stage-binding.ts'
-import { type Stage, topicSpecs } from '../../streams/topology.ts'
+import { nounOfTopic, type Stage, topicSpecs } from '../../streams/topology.ts'
 import { MemoryLog, MemoryTransport } from '../../streams/transports/memory.ts'
 import type { Message } from '../../streams/transports/transport.ts'
 
@@ -39,8 +39,7 @@ export async function memoryPipeline(
   const specs = topicSpecs(partitions)
   await transport.createTopics(specs)
   for (const { name } of specs) {
-    const noun = name.endsWith('-state') ? 'signature' : (name as Noun)
-    await serde.register(`${name}-value`, noun)
+    await serde.register(`${name}-value`, nounOfTopic(name))
   }
   return { transport, registry, serde, clock, partitions, close: () => transport.close() }
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const cli = join(import.meta.dirname, '../../streams/cli.ts')
+const ownCli = join(import.meta.dirname, '../../streams/cli.ts')
 
 export interface Finished {
   code: number | null
@@ -20,6 +20,8 @@ export interface SituOptions {
   cwd?: string
   /** What is written to stdin, which then ends; without it stdin stays open. */
   input?: string
+  /** Source of the command; default: this checkout's. */
+  cli?: string
   /** User to run as; only root may choose. */
   uid?: number
 }
@@ -37,7 +39,7 @@ export class Situ {
   constructor(words: readonly string[], options: SituOptions = {}) {
     const { OPENAI_API_KEY: _key, OPENAI_BASE_URL: _url, ...inherited } = process.env
     const clean = Object.fromEntries(Object.entries(inherited).filter(([name]) => !name.startsWith('SITU_')))
-    const { cwd, uid } = options
+    const { cwd, uid, cli = ownCli } = options
     const user = uid === undefined ? {} : { uid, gid: uid }
     this.child = spawn(process.execPath, [cli, ...words], { env: { ...clean, ...options.env }, cwd, ...user })
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {

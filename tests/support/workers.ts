@@ -86,7 +86,7 @@ export function untilDone(ground: Ground, limitMs = 600_000): Promise<void> {
 export function watchProgress<T>(ground: Ground, look: (progress: () => Promise<Progress>) => Promise<T>): Promise<T> {
   return withPipeline(ground, pipeline => {
     const tasks = new NewestTasks(pipeline)
-    return look(async () => progressOf(pipeline, await tasks.read()))
+    return look(async () => progressFrom(pipeline, await tasks.read()))
   })
 }
 
@@ -119,7 +119,11 @@ class NewestTasks {
   }
 }
 
-async function progressOf(pipeline: Pipeline, messages: Message[]): Promise<Progress> {
+export async function progressOf(pipeline: Pipeline): Promise<Progress> {
+  return progressFrom(pipeline, await new NewestTasks(pipeline).read())
+}
+
+async function progressFrom(pipeline: Pipeline, messages: Message[]): Promise<Progress> {
   const { transport, partitions } = pipeline
   const { placed } = await readVariants(pipeline)
   const inputs = [...new Set(placed.map(({ stage }) => stage.input))]
@@ -152,10 +156,11 @@ export class Worker extends Situ {
   #replies = 0
   #line = ''
 
-  constructor(ground: Ground, words: readonly string[], latencyMs: number) {
-    super(['run', '--model', 'stand-in', '--log-level', 'debug', ...words, ...ground.flags], {
-      env: { SITU_STAND_IN_LATENCY_MS: String(latencyMs) },
-    })
+  /** @param model - Latency of the stand-in in milliseconds, or flags that name another model. */
+  constructor(ground: Ground, words: readonly string[], model: number | readonly string[]) {
+    const flags = typeof model === 'number' ? ['--model', 'stand-in'] : model
+    const env = typeof model === 'number' ? { SITU_STAND_IN_LATENCY_MS: String(model) } : {}
+    super(['run', '--log-level', 'debug', ...flags, ...words, ...ground.flags], { env })
     this.child.stderr?.on('data', (text: string) => this.#read(text))
   }
 
@@ -199,6 +204,23 @@ export class Worker extends Situ {
       else if (msg === 'model reply') this.#replies++
     }
   }
+}
+
+/** Kills one of the workers that have calls in flight, once the outcomes of so many calls are committed. */
+export function killAt(gang: readonly Worker[], ground: Ground, moment: number, random: () => number) {
+  return watchProgress(ground, async progress => {
+    for (;;) {
+      const { calls, waiting } = await progress()
+      const busy = gang.filter(worker => worker.callsInFlight > 0)
+      const worker = busy[Math.floor(random() * busy.length)] ?? gang[0]
+      if (worker && (waiting === 0 || (calls >= moment && busy.length > 0))) {
+        const inFlight = worker.callsInFlight
+        await worker.end('SIGKILL')
+        return { worker, inFlight }
+      }
+      await new Promise(resolve => setTimeout(resolve, 20))
+    }
+  })
 }
 
 /** Ids by topic. */

@@ -1,4 +1,6 @@
+import type { RateLimit } from '../../../operators/model.ts'
 import { type ErrorCode, type ErrorDetails, messageOf, SituError } from '../../../schemas/errors.ts'
+import { readRateLimits } from './rate-limits.ts'
 
 /** A refusal with a status, as the client throws it; `error.body` is the whole answer. */
 export interface StatusAnswer {
@@ -45,7 +47,7 @@ export class Failures {
       evidence: { kind: 'response', content: body },
       ...(wait === undefined ? {} : { retryAfterMs: wait }),
     })
-    return new StatusFailure(failure, answer.status)
+    return new StatusFailure(failure, answer.status, answer.headers ? readRateLimits(answer.headers) : [])
   }
 
   #scrub(text: string): string {
@@ -62,13 +64,16 @@ export class Failures {
 /** A refusal with its status, for what comes before the caller. */
 export class StatusFailure extends SituError {
   readonly status: number
+  /** What the endpoint told of its limits. */
+  readonly rateLimits: readonly RateLimit[]
 
-  constructor(failure: SituError, status: number) {
+  constructor(failure: SituError, status: number, rateLimits: readonly RateLimit[] = []) {
     super(failure.code, failure.message, {
       ...(failure.evidence ? { evidence: failure.evidence } : {}),
       ...(failure.retryAfterMs === undefined ? {} : { retryAfterMs: failure.retryAfterMs }),
     })
     this.status = status
+    this.rateLimits = rateLimits
   }
 }
 
@@ -84,6 +89,9 @@ export function refusesFormat(error: unknown): boolean {
 
 const contextMessage =
   /context_length_exceeded|exceed_context_size|context (?:length|window|size)|maximum (?:model |prompt )?context|max_model_len|(?:prompt|input|request|messages?) (?:is|are) too (?:long|large)|too many (?:input )?tokens/i
+/** Not every provider says 404. */
+const modelMessage =
+  /model_not_found|not a valid model|(?:unknown|unsupported|invalid) model\b|\bmodel\b.{0,100}(?:does not exist|not found)/i
 const filterMessage =
   /content[_ ](?:filter|policy|management)|responsible ?ai|safety (?:system|policy|filter)|moderation/i
 
@@ -91,6 +99,7 @@ function codeOf(status: number, body: string): ErrorCode {
   const isRefusal = [400, 403, 413, 422, 451].includes(status)
   if (isRefusal && status !== 403 && contextMessage.test(body)) return 'MODEL_CONTEXT_EXCEEDED'
   if (isRefusal && filterMessage.test(body)) return 'MODEL_CONTENT_FILTERED'
+  if ((status === 400 || status === 422) && modelMessage.test(body)) return 'MODEL_NOT_FOUND'
   if (status === 401 || status === 403) return 'MODEL_UNAUTHORIZED'
   if (status === 404) return 'MODEL_NOT_FOUND'
   if (status === 429) return 'MODEL_RATE_LIMITED'

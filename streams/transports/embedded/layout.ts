@@ -1,11 +1,5 @@
-/** The tables of a data folder. A change that an older Situ can't work with raises `layoutVersion`. */
-
-/** "SITU" in ASCII, in the header of the file. */
-export const applicationId = 0x53495455
-export const layoutVersion = 1
-
-/** Half-full pages of 4,096 bytes cost more than they save: a compressed page of text is about 3,000 bytes. */
-export const pageBytes = 8192
+import { join } from 'node:path'
+import type { FileLayout } from '../../sqlite/database.ts'
 
 /**
  * `message.id` is the id of the partition, then the offset in 40 bits, so that a partition is one range of the table
@@ -14,7 +8,7 @@ export const pageBytes = 8192
  * A text that several messages share lies once in `text`; the message keeps where in its value the text begins (`cut`)
  * and how many of the text's bytes stand there (`shared`), which for an excerpt is less than all.
  */
-export const createTables = `
+const createTables = `
   CREATE TABLE topic (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -67,6 +61,22 @@ export const createTables = `
     PRIMARY KEY (subject, version)
   ) STRICT, WITHOUT ROWID;
 `
+
+/** The log of a data folder. */
+export const logLayout: FileLayout = {
+  file: 'situ.db',
+  owner: 'embedded',
+  // "SITU" in ASCII.
+  applicationId: 0x53495455,
+  version: 1,
+  // Half-full pages of 4,096 bytes cost more than they save: a compressed page of text is about 3,000 bytes.
+  pageBytes: 8192,
+  createTables,
+}
+
+export function databasePath(folder: string): string {
+  return join(folder, logLayout.file)
+}
 
 const offsetsPerPartition = 2 ** 40
 export const maxPartitions = 2 ** 13

@@ -1,8 +1,8 @@
 import { messageOf, SituError } from '../../../schemas/errors.ts'
+import { forms, unpack } from '../../sqlite/compression.ts'
+import type { Database } from '../../sqlite/database.ts'
 import { checkCompacted, messageBytes } from '../outgoing.ts'
 import type { Batch, Message } from '../transport.ts'
-import { forms, unpack } from './compression.ts'
-import type { Database } from './database.ts'
 import { messageId, offsetOf, partitionIdOf } from './layout.ts'
 import type { TopicTable } from './topic-table.ts'
 

@@ -1,4 +1,4 @@
-import type { Database } from './database.ts'
+import type { Database } from '../../sqlite/database.ts'
 import { messageId } from './layout.ts'
 import { SharedTexts } from './shared-texts.ts'
 

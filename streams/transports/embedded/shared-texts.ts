@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { pack, unpack } from './compression.ts'
-import type { Database } from './database.ts'
+import { pack, unpack } from '../../sqlite/compression.ts'
+import type { Database } from '../../sqlite/database.ts'
 
 /** A text by reference: the first `length` bytes of a stored one. */
 export interface TextReference {

@@ -1,7 +1,7 @@
 import { SituError } from '../../../schemas/errors.ts'
+import type { Database } from '../../sqlite/database.ts'
 import { checkPartition, unknownTopic } from '../outgoing.ts'
 import type { TopicInfo, TopicSpec } from '../transport.ts'
-import type { Database } from './database.ts'
 import { maxPartitions, messageId } from './layout.ts'
 
 export interface Topic extends TopicSpec {

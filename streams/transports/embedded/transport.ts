@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Database } from '../../sqlite/database.ts'
 import { LeaseMembership } from '../lease-membership.ts'
 import { checkTopicSpec, closedError } from '../outgoing.ts'
 import { type LeaseStore, TaskClaim } from '../task-claim.ts'
@@ -15,7 +16,7 @@ import type {
   TopicSpec,
   Transport,
 } from '../transport.ts'
-import { Database } from './database.ts'
+import { logLayout } from './layout.ts'
 import { LeaseFile, leasePath } from './lease-file.ts'
 import { MessageReader, maxPageMessages, type ScanPage } from './message-reader.ts'
 import { MessageWriter } from './message-writer.ts'
@@ -45,7 +46,7 @@ export interface EmbeddedOptions {
  */
 export async function openEmbedded(folder: string, options: EmbeddedOptions): Promise<EmbeddedTransport> {
   const { create, readOnly = false, lockTimeoutMs = 30_000 } = options
-  return new EmbeddedTransport(await Database.open(folder, { create, readOnly, lockTimeoutMs }), options)
+  return new EmbeddedTransport(await Database.open(folder, logLayout, { create, readOnly, lockTimeoutMs }), options)
 }
 
 /** A log in one SQLite file, for one machine. */

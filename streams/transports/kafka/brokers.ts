@@ -90,15 +90,40 @@ export class Brokers {
     return this.#opened(await this.#cluster.findBroker({ nodeId: found?.leader ?? -1 }))
   }
 
+  /** Some broker. To be called within `call`. */
+  async any(): Promise<Broker> {
+    await this.#cluster.refreshMetadata()
+    return this.#opened(await this.#cluster.findControllerBroker())
+  }
+
+  /** All that are alive. To be called within `call`. */
+  async all(): Promise<Broker[]> {
+    await this.#cluster.refreshMetadata()
+    const { brokers } = this.#cluster.brokerPool.metadata
+    return Promise.all(brokers.map(async ({ nodeId }) => this.#opened(await this.#cluster.findBroker({ nodeId }))))
+  }
+
   /** Who keeps a group, or a transactional id. To be called within `call`. */
   async coordinator(kind: 'group' | 'transaction', id: string): Promise<Broker> {
     const name = `${kind} ${id}`
     const known = this.#coordinators.get(name)
     if (known?.isConnected()) return this.#opened(known)
-    const coordinatorType = kind === 'group' ? 0 : 1
-    const broker = await this.#opened(await this.#cluster.findGroupCoordinator({ groupId: id, coordinatorType }))
+    const broker = await this.#opened(
+      await this.#findCoordinator({ groupId: id, coordinatorType: kind === 'group' ? 0 : 1 }),
+    )
     this.#coordinators.set(name, broker)
     return broker
+  }
+
+  async #findCoordinator(wanted: { groupId: string; coordinatorType: 0 | 1 }): Promise<Broker> {
+    try {
+      return await this.#cluster.findGroupCoordinator(wanted)
+    } catch (error) {
+      // kafkajs keeps to itself why no broker told: a missing right, for one, is nothing to wait for.
+      if (rootOf(error).name === 'KafkaJSGroupCoordinatorNotFound')
+        await (await this.any()).findGroupCoordinator(wanted)
+      throw error
+    }
   }
 
   /** Forgets what an error shows to be out of date. */

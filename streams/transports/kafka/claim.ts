@@ -3,7 +3,7 @@ import type { Batch, Claim, Message, OutgoingMessage, ReadOptions, TaskPosition,
 import { isFenced, isPassing, rootOf, toSituError } from './broker-error.ts'
 import type { LogReader } from './log-reader.ts'
 import type { KafkaMetrics } from './metrics.ts'
-import type { Settings } from './options.ts'
+import { brokerNames, type Settings } from './options.ts'
 import { OutcomeUnknown, type TransactionWriter } from './transaction.ts'
 
 export interface ClaimPorts {
@@ -92,7 +92,9 @@ export class KafkaClaim implements Claim {
     const all = [...messages, record]
     await check(all)
     const before = this.#before === undefined ? await this.#stored(record) : this.#before
-    const lag = positions.length === 0 ? null : { group: this.#lagGroup, partition: this.task.partition, positions }
+    const { id, partition } = this.task
+    const group = brokerNames.lag(this.#ports.settings.prefix, id)
+    const lag = positions.length === 0 ? null : { group, partition, positions }
     let isWritten = writer.isReady ? false : await this.#recover(record, before)
     while (!isWritten) {
       this.#checkHeld()
@@ -143,12 +145,6 @@ export class KafkaClaim implements Claim {
 
   async #stored({ topic, key }: OutgoingMessage): Promise<Uint8Array | null> {
     return (await this.#ports.get(topic, key))?.value ?? null
-  }
-
-  /** One group a stage, so that lag tools show how far each stage is. */
-  get #lagGroup(): string {
-    const { prefix, group } = this.#ports.settings
-    return `${prefix}-${group}-${this.task.id.replace(/-\d+$/, '')}`
   }
 
   #checkHeld(): void {

@@ -10,8 +10,8 @@ const pageBytes = 1 << 20
 /** Offsets of a time: the start and the end of a partition. */
 const [earliest, latest] = [-2, -1]
 const [readUncommitted, readCommitted] = [0, 1] as const
-/** How long the end of a partition waits for transactions that are open. */
-const settleMs = 3000
+/** How long the end of a partition waits for transactions that are open; less than whoever looks at health waits. */
+const settleMs = 1500
 
 export interface FetchRequest extends Place {
   maxWaitMs: number

@@ -4,7 +4,7 @@ import type { Brokers } from './brokers.ts'
 import type { KafkaClaim } from './claim.ts'
 import { assignMembers, describeMember, partitionsOf, protocolName, readAssignment } from './group-protocol.ts'
 import type { KafkaMetrics } from './metrics.ts'
-import { atMost, type Settings, wait } from './options.ts'
+import { atMost, brokerNames, type Settings, wait } from './options.ts'
 
 /** Tasks that are taken over at once. */
 const takenAtOnce = 16
@@ -45,7 +45,7 @@ export class GroupMember implements Membership {
 
   constructor(tasks: readonly TaskSpec[], ports: GroupMemberPorts) {
     this.#ports = ports
-    this.#groupId = `${ports.settings.prefix}-${ports.settings.group}`
+    this.#groupId = brokerNames.workers(ports.settings.prefix)
     this.#tasks = new Map(tasks.map(task => [task.id, task]))
   }
 
@@ -218,7 +218,7 @@ export class GroupMember implements Membership {
     if (!task || signal.aborted || !this.#assigned.has(id)) return
     const claim = await this.#ports.takeOver(task, this, signal)
     // Given to another while its former owner was being fenced.
-    if (signal.aborted || !this.#assigned.has(id)) return void claim.release()
+    if (signal.aborted || !this.#assigned.has(id)) return claim.lose()
     this.#claims.set(id, claim)
     this.#ports.assigned(claim)
   }

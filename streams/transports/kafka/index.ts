@@ -1,3 +1,4 @@
+export { type Examination, examineKafka } from './examination.ts'
 export type { KafkaMetrics } from './metrics.ts'
 export type { KafkaOptions, TopicSettings } from './options.ts'
 export type { TopicDifference } from './topic-admin.ts'

@@ -16,10 +16,8 @@ export interface TopicSettings {
 export interface KafkaOptions {
   /** `host:port` of some brokers; the others are found through them. */
   brokers: readonly string[]
-  /** Topics, transactional ids and groups begin with it. */
+  /** Topics, transactional ids and groups begin with it; workers with the same one share the tasks. */
   prefix: string
-  /** Workers of one group share its tasks. */
-  group: string
   clientId?: string
   /** True for the system's certificates, or a CA, a client certificate and its key. */
   ssl?: NonNullable<KafkaConfig['ssl']>
@@ -47,6 +45,18 @@ export interface KafkaOptions {
 }
 
 type Connecting = 'ssl' | 'sasl'
+/**
+ * Names on the brokers. A dot stands behind the prefix, and none in what follows: a task of one prefix never has the
+ * transactional id of another's, which would put that one's owner out.
+ */
+export const brokerNames = {
+  /** The group whose members share the tasks. */
+  workers: (prefix: string) => `${prefix}.workers`,
+  /** The group that shows how far a stage is, for lag tools. */
+  lag: (prefix: string, taskId: string) => `${prefix}.${taskId.replace(/-\d+$/, '')}`,
+  transaction: (prefix: string, writer: string) => `${prefix}.${writer}`,
+}
+
 export type Settings = Required<Omit<KafkaOptions, Connecting>> & Pick<KafkaOptions, Connecting>
 
 export function settingsOf(options: KafkaOptions): Settings {

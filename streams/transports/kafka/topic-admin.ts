@@ -8,6 +8,8 @@ import type { TopicSettings } from './options.ts'
 
 const { ConfigResourceTypes } = kafkajs
 
+/** Largest message of a broker that was not told otherwise. */
+const usualMaxBytes = 1_048_588
 /** A topic that was just made comes to every broker, on busy ones after seconds. */
 const whileNew: CallLimits = { unknownMs: 30_000 }
 
@@ -57,6 +59,11 @@ export class TopicAdmin {
     for (const { name } of missing) await this.#brokers.partitionCount(name, whileNew)
   }
 
+  /** As `create`, but nothing is made. @throws {SituError} BROKER_UNAUTHORIZED, CONFIGURATION_INVALID */
+  async tryCreate(specs: readonly TopicSpec[]): Promise<void> {
+    await this.#call('making topics', () => this.#create(specs, true))
+  }
+
   /** Deletes those that are there; resolves when the brokers don't list them any more. */
   async delete(names: readonly string[]): Promise<void> {
     for (;;) {
@@ -95,11 +102,13 @@ export class TopicAdmin {
     return known?.get('cleanup.policy')?.split(',').includes('compact') ?? false
   }
 
-  /** The least that any of the topics takes; for new ones what was asked for, else the broker's default. */
+  /** The least that any of the topics takes; where there are none, what was asked for, else the broker's default. */
   async maxMessageBytes(): Promise<number> {
     const found = await this.find()
     const sizes = found.flatMap(({ config }) => Number(config.get('max.message.bytes') ?? Number.NaN) || [])
-    return Math.min(...sizes, this.#settings.maxMessageBytes ?? (await this.#brokerMaxBytes()))
+    const { maxMessageBytes = sizes.length > 0 ? Number.POSITIVE_INFINITY : await this.#brokerMaxBytes() } =
+      this.#settings
+    return Math.min(...sizes, maxMessageBytes)
   }
 
   /** How the topics differ from what is wanted; nothing is changed. */
@@ -145,10 +154,11 @@ export class TopicAdmin {
     }
   }
 
-  async #create(specs: readonly TopicSpec[]): Promise<void> {
+  async #create(specs: readonly TopicSpec[], validateOnly = false): Promise<void> {
     try {
       await this.#admin.createTopics({
-        waitForLeaders: true,
+        validateOnly,
+        waitForLeaders: !validateOnly,
         timeout: 10_000,
         topics: specs.map(spec => ({
           topic: this.#prefix + spec.name,
@@ -194,18 +204,26 @@ export class TopicAdmin {
   }
 
   async #brokerMaxBytes(): Promise<number> {
-    return this.#call('settings of the brokers', async () => {
-      const { brokers } = await this.#admin.describeCluster()
-      const resources = brokers.map(({ nodeId }) => ({
-        type: ConfigResourceTypes.BROKER,
-        name: String(nodeId),
-        configNames: ['message.max.bytes'],
-      }))
-      const described = await this.#admin.describeConfigs({ resources, includeSynonyms: false })
-      return Math.min(
-        ...described.resources.flatMap(({ configEntries }) => configEntries.map(entry => Number(entry.configValue))),
-      )
-    })
+    try {
+      return await this.#call('settings of the brokers', () => this.#readBrokerMaxBytes())
+    } catch (error) {
+      // Rights on topics, groups and transactional ids are all that a worker needs.
+      if (error instanceof SituError && error.code === 'BROKER_UNAUTHORIZED') return usualMaxBytes
+      throw error
+    }
+  }
+
+  async #readBrokerMaxBytes(): Promise<number> {
+    const { brokers } = await this.#admin.describeCluster()
+    const resources = brokers.map(({ nodeId }) => ({
+      type: ConfigResourceTypes.BROKER,
+      name: String(nodeId),
+      configNames: ['message.max.bytes'],
+    }))
+    const described = await this.#admin.describeConfigs({ resources, includeSynonyms: false })
+    return Math.min(
+      ...described.resources.flatMap(({ configEntries }) => configEntries.map(entry => Number(entry.configValue))),
+    )
   }
 
   #call<T>(what: string, work: () => Promise<T>, limits?: CallLimits): Promise<T> {

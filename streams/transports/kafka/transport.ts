@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import kafkajs, { Kafka } from 'kafkajs'
+import type { Kafka } from 'kafkajs'
 import { SituError } from '../../../schemas/errors.ts'
 import { checkCompacted, closedError, OutgoingCheck } from '../outgoing.ts'
 import type {
@@ -17,19 +17,19 @@ import type {
 } from '../transport.ts'
 import { Brokers } from './brokers.ts'
 import { KafkaClaim } from './claim.ts'
+import { createClient } from './client.ts'
 import { Fetch } from './fetch.ts'
 import { GroupMember } from './group-member.ts'
 import { LogReader } from './log-reader.ts'
 import { KafkaMetrics } from './metrics.ts'
 import { NewestMessages } from './newest-messages.ts'
-import { type KafkaOptions, type Settings, settingsOf } from './options.ts'
+import { brokerNames, type KafkaOptions, type Settings, settingsOf } from './options.ts'
 import { Producer } from './producer.ts'
 import { Sockets } from './sockets.ts'
 import { TopicAdmin, type TopicDifference } from './topic-admin.ts'
+import { newestTime, type TopicBounds, topicBytes } from './topic-figures.ts'
 import { TransactionWriter } from './transaction.ts'
 import { Watch } from './watch.ts'
-
-const { logLevel } = kafkajs
 
 /** What a broker adds to the key and value of one message: headers, and the header of its batch. */
 const overheadBytes = 8192
@@ -82,20 +82,7 @@ export class KafkaTransport implements Transport {
   constructor(settings: Settings) {
     this.#settings = settings
     this.#sockets = new Sockets(settings.socketFactory)
-    this.#kafka = new Kafka({
-      brokers: [...settings.brokers],
-      clientId: settings.clientId,
-      ...(settings.ssl && { ssl: settings.ssl }),
-      ...(settings.sasl && { sasl: settings.sasl }),
-      socketFactory: this.#sockets.factory,
-      connectionTimeout: Math.min(3000, settings.requestTimeoutMs),
-      authenticationTimeout: 5000,
-      requestTimeout: settings.requestTimeoutMs,
-      // What is tried again, and how long, is decided here and not in kafkajs.
-      retry: { retries: settings.brokers.length, initialRetryTime: 20, maxRetryTime: 200 },
-      logLevel: logLevel.WARN,
-      logCreator: () => entry => settings.log.debug({ kafkajs: entry.log }, entry.log.message),
-    })
+    this.#kafka = createClient(settings, this.#sockets.factory)
     this.#asking = new Brokers(this.#kafka, settings)
     this.#following = new Brokers(this.#kafka, settings)
     this.#writing = new Brokers(this.#kafka, settings)
@@ -138,19 +125,9 @@ export class KafkaTransport implements Transport {
     return this.#admin.differences(specs)
   }
 
-  /** Kafka counts neither records nor bytes; `written` is known only where it is 0. */
+  /** Kafka does not count records; `written` is known only where it is 0. Bytes and newest message: see `survey`. */
   async topics(): Promise<TopicInfo[]> {
-    this.#checkOpen()
-    const found = await this.#admin.find()
-    return Promise.all(
-      found.map(async ({ name, partitions, config }) => {
-        const bounds = await this.#fetch.allBounds(name)
-        const isEmpty = bounds.every(({ end }) => end === 0)
-        const compacted = config.get('cleanup.policy')?.includes('compact') ?? false
-        const none = isEmpty ? 0 : null
-        return { name, partitions, compacted, records: none, written: none, bytes: none, newest: null }
-      }),
-    )
+    return (await this.#topicsWithBounds()).map(({ info }) => info)
   }
 
   async bounds(topic: string, partition: number): Promise<{ start: number; end: number }> {
@@ -193,11 +170,16 @@ export class KafkaTransport implements Transport {
   async survey(compacted: string): Promise<Survey> {
     const messages: Message[] = []
     for await (const message of this.compacted(compacted)) messages.push(message)
-    const topics = await this.topics()
-    const bounds = await Promise.all(
-      topics.map(async ({ name }) => (await this.#fetch.allBounds(name)).map(place => ({ topic: name, ...place }))),
+    const found = await this.#topicsWithBounds()
+    const bytes = await topicBytes(this.#asking, new Map(found.map(({ info }) => [info.name, info.partitions])))
+    const topics = await Promise.all(
+      found.map(async ({ info, bounds }) => {
+        const times = await Promise.all(bounds.map(place => newestTime(this.#reader, place, this.#closing.signal)))
+        const newest = Math.max(...times.map(time => time ?? Number.NEGATIVE_INFINITY))
+        return { ...info, bytes: bytes.get(info.name) ?? null, newest: Number.isFinite(newest) ? newest : null }
+      }),
     )
-    return { topics, bounds: bounds.flat(), messages }
+    return { topics, bounds: found.flatMap(({ bounds }) => bounds), messages }
   }
 
   async get(topic: string, key: string): Promise<Message | null> {
@@ -265,10 +247,24 @@ export class KafkaTransport implements Transport {
     })
   }
 
+  async #topicsWithBounds(): Promise<{ info: TopicInfo; bounds: TopicBounds[] }[]> {
+    this.#checkOpen()
+    const found = await this.#admin.find()
+    return Promise.all(
+      found.map(async ({ name, partitions, config }) => {
+        const bounds = (await this.#fetch.allBounds(name)).map(place => ({ topic: name, ...place }))
+        const none = bounds.every(({ end }) => end === 0) ? 0 : null
+        const compacted = config.get('cleanup.policy')?.includes('compact') ?? false
+        const info = { name, partitions, compacted, records: none, written: none, bytes: null, newest: null }
+        return { info, bounds }
+      }),
+    )
+  }
+
   #writer(name: string): TransactionWriter {
-    const { prefix, group } = this.#settings
+    const id = brokerNames.transaction(this.#settings.prefix, name)
     const maxBatchBytes = () => Math.floor(this.#limits.maxMessageBytes * batchShare)
-    return new TransactionWriter(`${prefix}-${group}-${name}`, this.#writing, this.#settings, maxBatchBytes)
+    return new TransactionWriter(id, this.#writing, this.#settings, maxBatchBytes)
   }
 
   #newestOf(topic: string): NewestMessages {

@@ -18,6 +18,9 @@ export interface Cluster {
   refreshMetadataIfNecessary(): Promise<void>
   addMultipleTargetTopics(topics: readonly string[]): Promise<void>
   findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[]
+  /** Known once the metadata was refreshed. */
+  readonly brokerPool: { readonly metadata: { readonly brokers: readonly { nodeId: number }[] } }
+  findControllerBroker(): Promise<Broker>
   findBroker(node: { nodeId: number | string }): Promise<Broker>
   findGroupCoordinator(coordinator: { groupId: string; coordinatorType: 0 | 1 }): Promise<Broker>
   removeBroker(address: { host: string; port: number }): void
@@ -29,8 +32,10 @@ export interface Broker {
   readonly connectionPool: {
     readonly pool: readonly { isConnected(): boolean }[]
     getConnection(index: number): Promise<unknown>
+    send<T>(call: RawCall<T>): Promise<T>
   }
   isConnected(): boolean
+  findGroupCoordinator(wanted: { groupId: string; coordinatorType: 0 | 1 }): Promise<unknown>
   listOffsets(request: {
     isolationLevel: 0 | 1
     topics: { topic: string; partitions: { partition: number; timestamp: number }[] }[]
@@ -85,6 +90,18 @@ export interface Broker {
   }): Promise<{ memberAssignment: Buffer }>
   heartbeat(request: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>
   leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>
+}
+
+/** A request that kafkajs does not have. */
+export interface RawCall<T> {
+  request: {
+    apiKey: number
+    apiVersion: number
+    apiName: string
+    encode: () => Promise<{ buf: Buffer; buffer: Buffer }>
+  }
+  /** @param answer - From behind the header. */
+  response: { decode: (answer: Buffer) => Promise<T>; parse: (decoded: T) => Promise<T> }
 }
 
 export interface ProducerIdentity {

@@ -19,7 +19,7 @@ function environment(prefix: string): Record<string, string> {
   return { SITU_BROKERS: brokers.join(','), SITU_REGISTRY: registry, SITU_PREFIX: prefix }
 }
 
-const names = topicSpecs(1).map(({ name }) => name)
+const names = topicSpecs(3).map(({ name }) => name)
 
 describe('situ topics --create', () => {
   it('makes every topic as configured, and nothing the second time', async () => {
@@ -52,7 +52,7 @@ describe('situ topics --create', () => {
     const prefix = prefixOf()
     const env = environment(prefix)
     await mustSitu(['topics', '--create', '--partitions', '2'], { env, cwd: folder })
-    const transport = await openKafka({ brokers: kafkaServices().brokers, prefix, group: 'main' })
+    const transport = await openKafka({ brokers: kafkaServices().brokers, prefix })
     try {
       await transport.deleteTopics(['deduped'])
       await situ(['topics', '--create', '--partitions', '7'], { env, cwd: folder })
@@ -64,7 +64,7 @@ describe('situ topics --create', () => {
 
   it('refuses topics of which one has another number of partitions', async () => {
     const prefix = prefixOf()
-    const transport = await openKafka({ brokers: kafkaServices().brokers, prefix, group: 'main' })
+    const transport = await openKafka({ brokers: kafkaServices().brokers, prefix })
     await transport.createTopics([{ name: 'page', partitions: 3, compacted: false }])
     await transport.createTopics([{ name: 'article', partitions: 2, compacted: false }])
     await transport.close()
@@ -122,7 +122,7 @@ describe('situ check on Kafka', () => {
     const prefix = prefixOf()
     const env = environment(prefix)
     await mustSitu(['topics', '--create'], { env, cwd: folder })
-    const transport = await openKafka({ brokers: kafkaServices().brokers, prefix, group: 'main' })
+    const transport = await openKafka({ brokers: kafkaServices().brokers, prefix })
     await transport.deleteTopics(['deduped'])
     await transport.close()
     const { code, problems } = await check(env)

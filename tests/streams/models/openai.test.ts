@@ -1,5 +1,6 @@
 import { createServer } from 'node:net'
 import { inspect } from 'node:util'
+import { Agent, getGlobalDispatcher, setGlobalDispatcher } from 'undici'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { ModelRequest, Parameters } from '../../../operators/model.ts'
 import { type ErrorCode, SituError } from '../../../schemas/errors.ts'
@@ -84,6 +85,26 @@ describe('a call', () => {
       ...parameters,
       response_format: { type: 'json_schema', json_schema: { name, strict: true, schema } },
     })
+  })
+
+  it.each([
+    ['500', '499', '120ms', { limit: 500, remaining: 499, resetMs: 120 }],
+    ['30000', '29000', '6m0s', { limit: 30_000, remaining: 29_000, resetMs: 360_000 }],
+    ['100', undefined, '7.5s', { limit: 100, remaining: 100, resetMs: 7_500 }],
+    ['100', '12', '1h2m3s', { limit: 100, remaining: 12, resetMs: 3_723_000 }],
+    ['100', '12', '30', { limit: 100, remaining: 12, resetMs: 30_000 }],
+    ['100', '12', 'soon', { limit: 100, remaining: 12, resetMs: 0 }],
+    ['many', '12', '1s', null],
+  ])('tells the limits %s, %s, %s, with a refusal too', async (limit, remaining, reset, wanted) => {
+    const extraHeaders = {
+      'x-ratelimit-limit-tokens': limit,
+      'x-ratelimit-reset-tokens': reset,
+      ...(remaining && { 'x-ratelimit-remaining-tokens': remaining }),
+    }
+    const expected = wanted ? [{ name: 'tokens', ...wanted }] : undefined
+    const { url } = await provide(() => ({ kind: 'ok', extraHeaders }))
+    expect((await modelAt(url).complete(requestOf())).rateLimits).toEqual(expected)
+    expect(await failureAt({ kind: 'status', status: 429, extraHeaders })).toMatchObject({ rateLimits: expected ?? [] })
   })
 
   it.each([
@@ -179,6 +200,7 @@ describe('an error of the endpoint', () => {
     ['MODEL_UNAUTHORIZED', refused(401, 'Incorrect API key provided')],
     ['MODEL_UNAUTHORIZED', refused(403, 'Country not supported')],
     ['MODEL_NOT_FOUND', refused(404, 'The model does not exist')],
+    ['MODEL_NOT_FOUND', refused(400, 'small is not a valid model ID')],
     ['MODEL_RATE_LIMITED', refused(429, 'Slow down')],
     ['MODEL_UNAVAILABLE', refused(500, 'Oops')],
     ['MODEL_UNAVAILABLE', refused(503, 'Overloaded')],
@@ -217,6 +239,22 @@ describe('an error of the endpoint', () => {
     const error = await failureAt({ kind: 'hang' }, { timeoutMs: 50 })
     expect(error.code).toBe('MODEL_TIMEOUT')
     expect(error.message).toBe('model fake (small): no answer within 50 ms')
+  })
+
+  it('has its own time alone, however little Node itself would wait', async () => {
+    const { url } = await provide(({ model }) =>
+      model === 'small' ? { kind: 'ok', latencyMs: 2500 } : { kind: 'raw', body: '{}', latencyMs: 2500 },
+    )
+    const before = getGlobalDispatcher()
+    setGlobalDispatcher(new Agent({ headersTimeout: 100 }))
+    try {
+      const node = fetch(`${url}/chat/completions`, { method: 'POST', body: '{}' })
+      const refused = expect(node).rejects.toMatchObject({ cause: { code: 'UND_ERR_HEADERS_TIMEOUT' } })
+      expect((await modelAt(url).complete(requestOf())).finishReason).toBe('stop')
+      await refused
+    } finally {
+      setGlobalDispatcher(before)
+    }
   })
 
   it('is a timeout where the answer stops half way', async () => {

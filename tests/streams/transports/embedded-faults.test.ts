@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { databasePath } from '../../../streams/transports/embedded/database.ts'
 import { openEmbedded } from '../../../streams/transports/embedded/index.ts'
+import { databasePath } from '../../../streams/transports/embedded/layout.ts'
 import { expectError, keysTo, numbered, outgoing, readAll } from '../../contracts/transport/fixture.ts'
 import { Child, killChildren } from './child.ts'
 import { DataFolder } from './data-folder.ts'
@@ -39,6 +39,10 @@ describe('embedded transport, faults of the folder', () => {
     const message = `no data folder at ${folder.path}; situ ingest makes one`
     await expectError(() => openEmbedded(folder.path, { create: false }), 'DATA_UNREADABLE', message)
     await expectError(() => openEmbedded(folder.path, { create: false, readOnly: true }), 'DATA_UNREADABLE', message)
+  })
+
+  it.skipIf(!existsSync('/proc/self'))('names a folder that no system lets anybody make', async () => {
+    await expectError(() => openEmbedded('/proc/none/data', { create: true }), 'DATA_UNREADABLE', '/proc/none')
   })
 
   it('names the path where a file stands in the place of the folder', async () => {

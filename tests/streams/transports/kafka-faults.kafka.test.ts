@@ -122,6 +122,34 @@ describe('a commit', () => {
     fixture.speak(transport)
     await expectError(() => cut, 'TASK_LOST')
   })
+
+  it('that nobody ends hides what others have written for the time of a transaction only', async () => {
+    // The broker looks for transactions whose time is over every 10 s.
+    const { transport, output, tasks, task } = await setUp({ transactionTimeoutMs: 1000 })
+    const { claim } = await claimTask(transport, task)
+    const broken = sockets.break(requests.endTransaction, 'lost', 1)
+    const cut = commit(claim, task, output, tasks, 1)
+    await broken
+    sockets.down()
+    const other = await fixture.open()
+    const reading = takeMessages(other.read(output, 0, 0, { follow: true }), 1)
+    await other.produce([outgoing(output, 'other')])
+    const start = Date.now()
+    expect(keysOf(await reading)).toEqual(['other'])
+    expect(Date.now() - start).toBeLessThan(15_000)
+    sockets.up()
+    await cut
+    expect(keysOf(await readAll(other, output))).toEqual(['other', 'out-1'])
+  })
+
+  it('waits for the one before it, however many are asked for at once', async () => {
+    const { transport, output, tasks, task } = await setUp()
+    const { claim } = await claimTask(transport, task)
+    const numbers = Array.from({ length: 30 }, (_, number) => number + 1)
+    await Promise.all(numbers.map(number => commit(claim, task, output, tasks, number)))
+    expect(keysOf(await readAll(transport, output))).toEqual(numbers.map(number => `out-${number}`))
+    expect(await taskState(transport, tasks, task)).toEqual({ next: 30, finished: [] })
+  })
 })
 
 describe('writing outside a task', () => {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import kafkajs, { type Admin, Kafka } from 'kafkajs'
 import { readMember } from '../../../streams/transports/kafka/group-protocol.ts'
 import { type KafkaOptions, type KafkaTransport, openKafka } from '../../../streams/transports/kafka/index.ts'
-import { wait } from '../../../streams/transports/kafka/options.ts'
+import { brokerNames, wait } from '../../../streams/transports/kafka/options.ts'
 import { openCluster } from '../../../streams/transports/kafka/wire.ts'
 import type { TaskSpec } from '../../../streams/transports/transport.ts'
 import { kafkaServices } from '../../support/kafka.ts'
@@ -16,7 +16,6 @@ interface Opened {
 /** Topics, tasks and groups on the broker of the test run that no other test sees, and the means to disturb them. */
 export class KafkaFixture {
   readonly prefix = `test-${randomUUID().slice(0, 8)}`
-  readonly group = 'group'
   readonly kafka: Kafka
   readonly #opened = new Map<string, Opened>()
   readonly #ending = Promise.withResolvers<void>()
@@ -33,7 +32,6 @@ export class KafkaFixture {
     const transport = await openKafka({
       brokers: kafkaServices().brokers,
       prefix: this.prefix,
-      group: this.group,
       clientId,
       topicSettings: { maxMessageBytes: 4 << 20 },
       heartbeatMs: 100,
@@ -57,7 +55,7 @@ export class KafkaFixture {
   }
 
   get groupId(): string {
-    return `${this.prefix}-${this.group}`
+    return brokerNames.workers(this.prefix)
   }
 
   /** A transport's members send no heartbeat any more, and do not notice. */

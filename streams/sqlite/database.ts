@@ -1,12 +1,29 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { messageOf, SituError } from '../../../schemas/errors.ts'
-import { ChangeSignal } from '../change-signal.ts'
-import { closedError } from '../outgoing.ts'
-import { applicationId, createTables, layoutVersion, pageBytes } from './layout.ts'
+import { messageOf, SituError } from '../../schemas/errors.ts'
+import { makeFolder } from '../make-folder.ts'
+import { ChangeSignal } from '../transports/change-signal.ts'
+import { closedError } from '../transports/outgoing.ts'
 import { isBusy, toSituError } from './sqlite-error.ts'
+
+/** What kind of file it is. */
+export interface FileLayout {
+  /** Its name in the data folder. */
+  file: string
+  /** Who is told of in errors after its end. */
+  owner: string
+  /** Stands in the header of the file, by which tools and we know it. */
+  applicationId: number
+  /** A change that an older Situ can't work with raises it. */
+  version: number
+  pageBytes: number
+  /** Statements that make the tables. */
+  createTables: string
+  /** Gives free pages back, by `PRAGMA incremental_vacuum`. */
+  shrinks?: boolean
+}
 
 export interface DatabaseOptions {
   /** Make folder and file where they are not there. */
@@ -21,7 +38,7 @@ const busyTimeoutMs = 20
 const pollEveryMs = 50
 
 /**
- * One connection to the one file of a data folder, for all of this process that works on it.
+ * One connection to one file of a data folder, for all of this process that works on it.
  *
  * Nothing awaits while a statement or a transaction is open, so reader and writer share the connection, and no old
  * snapshot keeps the write-ahead log from being taken in.
@@ -31,6 +48,7 @@ export class Database {
   readonly path: string
   /** Raised at each commit of this process, and within 100 ms of another one's while somebody waits. */
   readonly changes: ChangeSignal
+  readonly #layout: FileLayout
   readonly #sqlite: DatabaseSync
   readonly #lockTimeoutMs: number
   readonly #statements = new Map<string, StatementSync>()
@@ -39,18 +57,19 @@ export class Database {
   #closed = false
   #closing: Promise<void> | null = null
 
-  private constructor(folder: string, sqlite: DatabaseSync, lockTimeoutMs: number) {
+  private constructor(folder: string, layout: FileLayout, sqlite: DatabaseSync, lockTimeoutMs: number) {
     this.folder = folder
-    this.path = databasePath(folder)
+    this.path = join(folder, layout.file)
+    this.#layout = layout
     this.#sqlite = sqlite
     this.#lockTimeoutMs = lockTimeoutMs
     this.changes = new ChangeSignal({ everyMs: pollEveryMs, changed: () => this.#changedElsewhere() })
   }
 
   /** @throws {SituError} DATA_UNREADABLE, DATA_CORRUPT, DATA_VERSION, DATA_IN_USE, DISK_FULL. */
-  static async open(folder: string, options: DatabaseOptions): Promise<Database> {
-    const path = databasePath(folder)
-    if (options.create && !options.readOnly) makeFolder(folder)
+  static async open(folder: string, layout: FileLayout, options: DatabaseOptions): Promise<Database> {
+    const path = join(folder, layout.file)
+    if (options.create && !options.readOnly) makeDataFolder(folder)
     else checkThere(folder, path)
     let sqlite: DatabaseSync
     try {
@@ -58,7 +77,7 @@ export class Database {
     } catch (error) {
       throw toSituError(error, path)
     }
-    const database = new Database(folder, sqlite, options.lockTimeoutMs)
+    const database = new Database(folder, layout, sqlite, options.lockTimeoutMs)
     try {
       await database.#prepareFile(options)
     } catch (error) {
@@ -99,6 +118,14 @@ export class Database {
     return result
   }
 
+  /** Gives the pages that deletions freed back to the disk, where the layout allows it. */
+  async shrink(): Promise<void> {
+    // By exec, which runs it to its end: the first step alone frees one page.
+    const done = this.#queue.then(() => this.#attempt(() => this.#sqlite.exec('PRAGMA incremental_vacuum')))
+    this.#queue = done.catch(() => undefined)
+    await done
+  }
+
   /** Lets the writes that were asked for end. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -117,7 +144,7 @@ export class Database {
   async #attempt<T>(work: () => T, place = ''): Promise<T> {
     const deadline = performance.now() + this.#lockTimeoutMs
     for (let count = 1; ; count++) {
-      if (this.#closed) throw closedError('embedded')
+      if (this.#closed) throw closedError(this.#layout.owner)
       try {
         return work()
       } catch (error) {
@@ -149,11 +176,14 @@ export class Database {
     const fresh = await this.#attempt(() => this.#checkHeader())
     if (fresh && (options.readOnly || !options.create)) throw noFolder(this.folder)
     if (fresh) {
-      await this.#attempt(() => this.#sqlite.exec(`PRAGMA page_size = ${pageBytes}; PRAGMA journal_mode = WAL`))
+      const { pageBytes, createTables, version, shrinks = false } = this.#layout
+      const vacuum = shrinks ? 'PRAGMA auto_vacuum = INCREMENTAL;' : ''
+      const settings = `PRAGMA page_size = ${pageBytes}; ${vacuum} PRAGMA journal_mode = WAL`
+      await this.#attempt(() => this.#sqlite.exec(settings))
       await this.write(() => {
         // Another process may have been quicker.
         if (this.#checkHeader()) this.#sqlite.exec(createTables)
-        this.#sqlite.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${layoutVersion}`)
+        this.#sqlite.exec(`PRAGMA application_id = ${this.#layout.applicationId}; PRAGMA user_version = ${version}`)
       })
     }
     // 64 MB is what a large commit may leave behind; the usual size is 1,000 pages.
@@ -167,13 +197,13 @@ export class Database {
     const version = this.#pragma('user_version')
     const application = this.#pragma('application_id')
     if (application === 0 && version === 0 && this.#pragma('schema_version') === 0) return true
-    if (application !== applicationId) {
+    if (application !== this.#layout.applicationId) {
       throw new SituError('DATA_CORRUPT', `${this.path}: a database of another program (application id ${application})`)
     }
-    if (version > layoutVersion) {
+    if (version > this.#layout.version) {
       throw new SituError(
         'DATA_VERSION',
-        `${this.path}: written by a newer Situ: data version ${version}, this one knows up to ${layoutVersion}`,
+        `${this.path}: written by a newer Situ: data version ${version}, this one knows up to ${this.#layout.version}`,
       )
     }
     return false
@@ -197,13 +227,9 @@ export class Database {
   }
 }
 
-export function databasePath(folder: string): string {
-  return join(folder, 'situ.db')
-}
-
-function makeFolder(folder: string): void {
+function makeDataFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
   } catch (cause) {
     throw new SituError('DATA_UNREADABLE', `data folder ${folder} can't be made: ${messageOf(cause)}`, { cause })
   }

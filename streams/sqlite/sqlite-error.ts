@@ -1,4 +1,4 @@
-import { type ErrorCode, messageOf, SituError } from '../../../schemas/errors.ts'
+import { type ErrorCode, messageOf, SituError } from '../../schemas/errors.ts'
 
 /** SQLite's result codes, from its own list: https://www.sqlite.org/rescode.html */
 const busy = 5

@@ -1,0 +1,138 @@
+/** Calls a second of the first ramp, and how long it takes to double: 200 a second are reached after 1.3 s, for the price of 0.8 s. */
+const startPerSecond = 20
+const doublingMs = 400
+const leastPerSecond = 1 / 60
+const mostPerSecond = 1e6
+/** A decrease shows in the answers only after a while: until then no further one. */
+const settlingMs = 250
+/** Below this busy time since the last decrease, a refusal says that it was not enough. */
+const provenMs = 1_500
+/** What is left of the rate that was refused. */
+const decrease = 0.9
+const steepestDecrease = 0.5
+/** How long the rate stays below the one that was refused. */
+const plateauMs = 12_000
+/** Beyond the plateau the rate doubles after this time, then faster: five times the rate after 6 seconds. */
+const probingMs = 3_500
+const probingPower = 1.5
+/** A timer that is late may be caught up with. */
+const catchUpMs = 20
+const measuredMs = 2_000
+/** Fewer than these tell no rate. */
+const fewCalls = 10
+const rememberedCalls = 64
+
+/**
+ * Finds the rate of calls that an endpoint takes, by its refusals alone (429). Pure: the time is told.
+ *
+ * As long as nothing was refused the rate only grows, fast. At a refusal it goes a tenth below the rate that was
+ * refused, further where that is not enough; then, as in CUBIC (RFC 9438), back up towards it, slowly past it, and
+ * faster the longer nothing is refused. It grows only while calls wait for it: what nobody used is not known to work.
+ */
+export class AdaptiveRate {
+  #perSecond = startPerSecond
+  /** The rate that was refused last; null before the first refusal. */
+  #ceiling: number | null = null
+  /** What the last decrease left of the ceiling. */
+  #factor = 1
+  /** Time since the last decrease in which calls waited for the rate. */
+  #busyMs = 0
+  #decreasedAt = Number.NEGATIVE_INFINITY
+  #takenSince = 0
+  #refusedSince = 0
+  /** When the next call is due. */
+  #dueAt = Number.NEGATIVE_INFINITY
+  #takenAt = Number.NEGATIVE_INFINITY
+  readonly #taken = new Float64Array(rememberedCalls).fill(Number.NEGATIVE_INFINITY)
+  #calls = 0
+
+  /** Calls a second, as far as is known now. */
+  get perSecond(): number {
+    return this.#perSecond
+  }
+
+  /** Whether a call was ever refused. */
+  get isLimited(): boolean {
+    return this.#ceiling !== null
+  }
+
+  /** Milliseconds until a call may begin. */
+  waitMs(now: number): number {
+    return Math.max(0, this.#dueAt - this.#toleranceMs - now)
+  }
+
+  /** A call begins. */
+  take(now: number): void {
+    if (now - this.#dueAt <= this.#toleranceMs) this.#grow(now - this.#takenAt)
+    // At most the tolerance is caught up with.
+    this.#dueAt = Math.max(this.#dueAt, now - this.#toleranceMs) + 1000 / this.#perSecond
+    this.#takenAt = now
+    this.#takenSince++
+    this.#taken[this.#calls++ % rememberedCalls] = now
+  }
+
+  /**
+   * A call was refused for the rate.
+   *
+   * @param begun - When it began: of those that were under way at a decrease, none leads to another one.
+   */
+  refused(begun: number, now: number): void {
+    if (begun < this.#decreasedAt) return
+    this.#refusedSince++
+    if (now - this.#decreasedAt < settlingMs) return
+    const isFirst = this.#ceiling === null
+    const isProven = this.#busyMs >= provenMs
+    if (isFirst) this.#decrease(this.#firstCeiling(now), decrease, now)
+    else if (isProven) this.#decrease(Math.min(this.#perSecond, this.#measure(now)), decrease, now)
+    else this.#decrease(this.#perSecond, this.#acceptedShare, now)
+    // What is under way will be refused too: more would only be more of it.
+    if (isFirst || !isProven) this.#dueAt = Math.max(this.#dueAt, now + settlingMs)
+  }
+
+  /** A ramp ends far above what the endpoint takes, where it takes some at once. */
+  #firstCeiling(now: number): number {
+    const accepted = this.#taken.filter(time => time > now - 1000).length - 1
+    return Math.min(this.#perSecond / 2, accepted < fewCalls ? Infinity : accepted)
+  }
+
+  get #toleranceMs(): number {
+    return Math.max(catchUpMs, 500 / this.#perSecond)
+  }
+
+  /** Of the calls since the last decrease. */
+  get #acceptedShare(): number {
+    const share = 1 - this.#refusedSince / Math.max(1, this.#takenSince)
+    return Math.min(decrease, Math.max(steepestDecrease, share))
+  }
+
+  #decrease(ceiling: number, factor: number, now: number): void {
+    this.#ceiling = Math.max(leastPerSecond, ceiling)
+    this.#factor = factor
+    this.#perSecond = Math.max(leastPerSecond, this.#ceiling * factor)
+    this.#busyMs = 0
+    this.#decreasedAt = now
+    this.#takenSince = 0
+    this.#refusedSince = 0
+    this.#dueAt = Math.max(this.#dueAt, now + 1000 / this.#perSecond)
+  }
+
+  #grow(ms: number): void {
+    if (!Number.isFinite(ms)) return
+    this.#busyMs += ms
+    this.#perSecond = Math.min(mostPerSecond, this.#rateAt(this.#busyMs))
+  }
+
+  /** @param busyMs - Time since the last decrease. */
+  #rateAt(busyMs: number): number {
+    if (this.#ceiling === null) return startPerSecond * 2 ** (busyMs / doublingMs)
+    if (busyMs < plateauMs) return this.#ceiling * (1 - (1 - this.#factor) * (1 - busyMs / plateauMs) ** 3)
+    return this.#ceiling * 2 ** (((busyMs - plateauMs) / probingMs) ** probingPower)
+  }
+
+  /** Calls a second of the last two seconds, one too many rather than too few. */
+  #measure(now: number): number {
+    const recent = this.#taken.filter(time => time > now - measuredMs)
+    const span = recent.length < rememberedCalls ? measuredMs : Math.max(1, now - Math.min(...recent))
+    return ((recent.length + 1) / span) * 1000
+  }
+}

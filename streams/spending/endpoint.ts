@@ -1,0 +1,319 @@
+import type { Model, ModelReply, ModelRequest } from '../../operators/model.ts'
+import { type ErrorCode, messageOf, SituError } from '../../schemas/errors.ts'
+import type { Clock } from '../clock.ts'
+import type { Logger } from '../log.ts'
+import { StatusFailure } from '../models/openai/failures.ts'
+import { AdaptiveRate } from './adaptive-rate.ts'
+import { Breaker, type Pass, type Verdict } from './breaker.ts'
+import type { Call } from './caller.ts'
+import { type BookedTurn, type LimitsPerMinute, SharedLimits, tokensOf } from './shared-limits.ts'
+import type { RateStore } from './store.ts'
+import { TokenEstimate } from './token-estimate.ts'
+
+/** Failed calls after which an endpoint that never answered is given up for a while, or with the run. */
+const callsUntilFirstAnswer = 3
+/** After a call that failed before the first answer; doubled for each further one. */
+const firstPauseMs = 500
+const longestPauseMs = 15_000
+/** A turn that is used later than this after its time is none: others count on its having been used. */
+const turnLastsMs = 1_000
+/** What the first replies are taken for at most. */
+const firstReplyTokens = 512
+
+/** The smallest question. */
+const probe = {
+  messages: [{ role: 'user', content: 'Are you there?' }],
+  replySchema: { name: 'probe', schema: { type: 'object', properties: {}, required: [], additionalProperties: false } },
+  replyTokens: 1,
+} as const satisfies Partial<ModelRequest>
+const probeEveryMs = 1_000
+/** How long a probe may take; doubled for each one that took longer, since a busy server answers late. */
+const probeTimeoutMs = { first: 10_000, longest: 300_000 }
+
+const probeTookTooLong = new Error('the probe took too long')
+
+/** An endpoint that answers so may be down. */
+export const downCodes: readonly ErrorCode[] = [
+  'MODEL_UNAVAILABLE',
+  'MODEL_TIMEOUT',
+  'MODEL_UNREACHABLE',
+  'MODEL_RESPONSE_BROKEN',
+]
+/** They come of the model itself: key and names are right. */
+const answerCodes: readonly ErrorCode[] = ['MODEL_CONTEXT_EXCEEDED', 'MODEL_CONTENT_FILTERED']
+
+/** Why calls wait. */
+export type WaitCause =
+  | 'first answer'
+  | 'ramp'
+  | 'rate limited by the endpoint'
+  | 'retry-after'
+  | 'endpoint is down'
+  | 'requests per minute'
+  | 'tokens per minute'
+
+export interface Wait {
+  /** Until the next call may begin; without end where it takes the end of another call. */
+  ms: number
+  cause: WaitCause | null
+}
+
+export interface EndpointPorts {
+  model: Model
+  limits: LimitsPerMinute
+  store: RateStore
+  clock: Clock
+  log: Logger
+  /** Told of the reply to a probe, which is paid for too. */
+  onProbe?: (model: Model, reply: ModelReply) => void | Promise<void>
+}
+
+/** One endpoint with one model: whether it is up, how fast it may be called, and whether it has ever answered. */
+export class Endpoint {
+  readonly model: Model
+  readonly #clock: Clock
+  readonly #log: Logger
+  readonly #rate = new AdaptiveRate()
+  readonly #breaker: Breaker
+  readonly #limits: SharedLimits
+  readonly #estimate: TokenEstimate
+  readonly #onProbe: EndpointPorts['onProbe']
+  #probe: Promise<void> | null = null
+  #probedAt = Number.NEGATIVE_INFINITY
+  #probeTimeoutMs = probeTimeoutMs.first
+  #notBefore = Number.NEGATIVE_INFINITY
+  /** Whether `notBefore` is what the endpoint asked for. */
+  #isAsked = false
+  /** The turn of the next call. */
+  #turn: Turn | null = null
+  #inFlight = 0
+  #answeredAt: number | null = null
+  #failedCalls = 0
+  #refused = 0
+  #fatal: SituError | null = null
+  #neverAnswered: SituError | null = null
+
+  constructor({ model, limits, store, clock, log, onProbe }: EndpointPorts) {
+    this.model = model
+    this.#onProbe = onProbe
+    this.#clock = clock
+    this.#log = log
+    this.#limits = new SharedLimits(store, `${model.endpoint}/${model.model}`, limits)
+    this.#estimate = new TokenEstimate(Math.min(model.replyTokens, firstReplyTokens))
+    this.#breaker = new Breaker({
+      clock,
+      verdict,
+      onOpen: cause => this.#log.warn(this.#facts, `${this.#name} is down, calls wait: ${messageOf(cause)}`),
+      onClose: ms => this.#log.info(this.#facts, `${this.#name} answers again after ${Math.round(ms / 1000)} s`),
+    })
+  }
+
+  /** The error after which no call may be made any more: it refuses key, model or path. */
+  get fatal(): SituError | null {
+    return this.#fatal
+  }
+
+  /** The error of an endpoint that never answered, after a few failed calls. */
+  get neverAnswered(): SituError | null {
+    return this.#answeredAt === null ? this.#neverAnswered : null
+  }
+
+  /** When it last answered a call; null where it never has. */
+  get answeredAt(): number | null {
+    return this.#answeredAt
+  }
+
+  /** Whether calls go to it, be it that they must wait for their turn. */
+  get isUp(): boolean {
+    return this.#breaker.isClosed && this.neverAnswered === null
+  }
+
+  /** Calls a second that it takes as far as is known; null where it has refused none. */
+  get perSecond(): number | null {
+    return this.#rate.isLimited ? this.#rate.perSecond : null
+  }
+
+  /** Whether it must be asked a probe before the next call. */
+  get needsProbe(): boolean {
+    return !this.#breaker.isClosed && this.#breaker.waitMs === 0
+  }
+
+  /** Whether the next call must book a turn before it can begin: there is none, or it was not used in time. */
+  get needsTurn(): boolean {
+    if (this.#turn && this.#clock.now() - this.#turn.from <= turnLastsMs) return false
+    return this.#limits.rates.length > 0
+  }
+
+  /** How long the next call has to wait, and what for. */
+  get wait(): Wait {
+    const now = this.#clock.now()
+    if (this.#answeredAt === null && this.#inFlight > 0) return endless('first answer')
+    const downMs = this.#breaker.waitMs
+    if (downMs > 0) return { ms: downMs, cause: 'endpoint is down' }
+    const asked = this.#notBefore - now
+    if (asked > 0) return { ms: asked, cause: this.#isAsked ? 'retry-after' : 'first answer' }
+    const paced = this.#rate.waitMs(now)
+    if (paced > 0) return { ms: paced, cause: this.#rate.isLimited ? 'rate limited by the endpoint' : 'ramp' }
+    const turn = (this.#turn?.from ?? now) - now
+    return { ms: Math.max(0, turn), cause: turn > 0 ? this.#turnCause() : null }
+  }
+
+  /** Books a turn for the next call, as if this one were it. */
+  async bookTurn(call: Call): Promise<void> {
+    const late = this.#turn
+    this.#turn = null
+    if (late) await this.#limits.unbook(late.booked)
+    const booked = await this.#limits.book(this.#estimate.guess(call.operator, call.messages))
+    this.#turn = { booked, from: this.#clock.now() + booked.waitMs }
+  }
+
+  /** Takes the place of a call. To be used only where `wait` is over and neither turn nor probe is needed. */
+  begin(): Place {
+    const turn = this.#turn
+    this.#turn = null
+    this.#inFlight++
+    this.#rate.take(this.#clock.now())
+    return { endpoint: this, turn, pass: this.#breaker.enter() }
+  }
+
+  /** The call of a place is not made: its turn is left to the next one. */
+  giveBack({ turn, pass }: Place): void {
+    this.#inFlight--
+    this.#breaker.leave(pass)
+    if (turn && this.#turn === null) this.#turn = turn
+  }
+
+  /**
+   * Makes the call of a place.
+   *
+   * @throws {SituError} As `Model.complete`.
+   */
+  async complete(call: Call, { turn, pass }: Place): Promise<ModelReply> {
+    const begun = this.#clock.now()
+    try {
+      const reply = await this.#breaker.run(pass, () => this.model.complete(call))
+      this.#answered(call, reply)
+      if (turn) await this.#limits.settle(turn.booked, tokensOf(reply.usage))
+      return reply
+    } catch (error) {
+      const isUnused = error instanceof SituError && error.code === 'MODEL_RATE_LIMITED'
+      if (turn && isUnused) await this.#limits.settle(turn.booked, 0)
+      throw this.#failure(error, begun)
+    } finally {
+      this.#inFlight--
+    }
+  }
+
+  /**
+   * Asks for one token, to learn whether it is the endpoint that fails or what it is asked. One at a time.
+   *
+   * @param signal - Ends it.
+   */
+  probe(signal: AbortSignal): Promise<void> {
+    this.#probe ??= this.#makeProbe(signal).finally(() => {
+      this.#probe = null
+    })
+    return this.#probe
+  }
+
+  /** Whether a probe would tell something new: it seems to be up, and has not been asked just now. */
+  get mayProbe(): boolean {
+    return this.isUp && (this.#probe !== null || this.#clock.now() - this.#probedAt >= probeEveryMs)
+  }
+
+  async #makeProbe(signal: AbortSignal): Promise<void> {
+    const ended = new AbortController()
+    const timeout = new AbortController()
+    this.#probedAt = this.#clock.now()
+    this.#rate.take(this.#probedAt)
+    void this.#clock.sleep(this.#probeTimeoutMs, ended.signal).then(() => timeout.abort(probeTookTooLong))
+    const request = { ...probe, sample: 0, signal: AbortSignal.any([signal, timeout.signal]) }
+    try {
+      const reply = await this.#breaker.run(this.#breaker.enter(), () => this.model.complete(request))
+      this.#answeredAt = this.#clock.now()
+      this.#probeTimeoutMs = probeTimeoutMs.first
+      await this.#onProbe?.(this.model, reply)
+    } catch (error) {
+      if (verdict(error) === 'up') this.#answeredAt = this.#clock.now()
+      if (error === probeTookTooLong) this.#probeTimeoutMs = Math.min(2 * this.#probeTimeoutMs, probeTimeoutMs.longest)
+      this.#failure(error, this.#probedAt)
+    } finally {
+      ended.abort()
+    }
+  }
+
+  #answered({ operator, messages }: Call, { usage, rateLimits }: ModelReply): void {
+    this.#answeredAt = this.#clock.now()
+    if (usage) this.#estimate.learn(operator, messages, usage)
+    if (rateLimits) this.#limits.learn(rateLimits)
+  }
+
+  /** Learns from an error. @returns What is thrown. */
+  #failure(error: unknown, begun: number): unknown {
+    if (!(error instanceof SituError)) return error
+    if (error instanceof StatusFailure) this.#limits.learn(error.rateLimits)
+    if (error.code === 'MODEL_RATE_LIMITED') this.#rateLimited(begun)
+    if (answerCodes.includes(error.code)) this.#answeredAt = this.#clock.now()
+    if (error.retryAfterMs !== undefined) this.#pause(error.retryAfterMs, true)
+    if (downCodes.includes(error.code)) this.#failed(error)
+    else if (error.stops === 'run') this.#fatal = error
+    return error
+  }
+
+  #rateLimited(begun: number): void {
+    if (this.#answeredAt === null) this.#pause(firstPauseMs * 2 ** this.#refused++, false)
+    else this.#rate.refused(begun, this.#clock.now())
+  }
+
+  #failed(error: SituError): void {
+    if (this.#answeredAt !== null) return
+    const failed = ++this.#failedCalls
+    const isOver = failed >= callsUntilFirstAnswer
+    this.#pause(isOver ? longestPauseMs : firstPauseMs * 2 ** (failed - 1), false)
+    if (!isOver) return
+    const message = `${this.#name} never answered, ${failed} calls failed; the last: ${error.message}`
+    this.#neverAnswered = new SituError('MODEL_NEVER_ANSWERED', message, { cause: error })
+  }
+
+  #pause(ms: number, isAsked: boolean): void {
+    const until = this.#clock.now() + (isAsked ? ms : Math.min(ms, longestPauseMs))
+    if (until <= this.#notBefore) return
+    this.#notBefore = until
+    this.#isAsked = isAsked
+  }
+
+  #turnCause(): WaitCause {
+    const tightest = this.#limits.tightest(this.#turn?.booked.tokens ?? 0)
+    return tightest === 'tokens' ? 'tokens per minute' : 'requests per minute'
+  }
+
+  get #name(): string {
+    return `model ${this.model.endpoint} (${this.model.model})`
+  }
+
+  get #facts(): object {
+    return { endpoint: this.model.endpoint, model: this.model.model }
+  }
+}
+
+interface Turn {
+  booked: BookedTurn
+  /** When it may be used. */
+  from: number
+}
+
+/** The place of one call among those in flight. */
+export interface Place {
+  endpoint: Endpoint
+  turn: Turn | null
+  pass: Pass
+}
+
+function endless(cause: WaitCause): Wait {
+  return { ms: Number.POSITIVE_INFINITY, cause }
+}
+
+function verdict(error: unknown): Verdict {
+  if (!(error instanceof SituError)) return 'none'
+  return downCodes.includes(error.code) ? 'down' : 'up'
+}

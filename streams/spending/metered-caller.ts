@@ -1,0 +1,30 @@
+import type { ModelReply } from '../../operators/model.ts'
+import type { Budget } from './budget.ts'
+import type { Call, Caller, CallResult } from './caller.ts'
+
+/** What a token has in most texts, where the endpoint tells no usage. */
+const charactersPerToken = 4
+
+/** Counts what each call took, before its reply is handed on. Whether a call may be made is asked at the gate. */
+export class MeteredCaller implements Caller {
+  readonly #next: Caller
+  readonly #budget: Pick<Budget, 'settle'>
+
+  constructor(next: Caller, budget: Pick<Budget, 'settle'>) {
+    this.#next = next
+    this.#budget = budget
+  }
+
+  async call(call: Call): Promise<CallResult> {
+    const result = await this.#next.call(call)
+    await this.#budget.settle(tokensOf(call.messages, result.reply), result.costUsd ?? 0)
+    return result
+  }
+}
+
+/** Tokens of a call as its endpoint counts them, or an estimate. */
+export function tokensOf(messages: Call['messages'], { text, usage }: ModelReply): number {
+  if (usage) return usage.promptTokens + usage.completionTokens
+  const characters = messages.reduce((sum, { content }) => sum + content.length, text.length)
+  return Math.ceil(characters / charactersPerToken)
+}

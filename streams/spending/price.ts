@@ -1,0 +1,21 @@
+import type { Usage } from '../../operators/model.ts'
+
+/** US dollars for a million tokens. */
+export interface Price {
+  input: number
+  /** For input tokens that the endpoint serves from its prefix cache; left out, those of `input`. */
+  cachedInput?: number | undefined
+  output: number
+}
+
+/** What a reply cost, in US dollars; null where no price or no usage is known. */
+export function costOf(price: Price | null, usage: Usage | null): number | null {
+  if (!price || !usage) return null
+  const { promptTokens, cachedTokens, completionTokens } = usage
+  const cached = Math.min(cachedTokens, promptTokens)
+  const millionths =
+    (promptTokens - cached) * price.input +
+    cached * (price.cachedInput ?? price.input) +
+    completionTokens * price.output
+  return millionths / 1_000_000
+}
