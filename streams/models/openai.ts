@@ -1,6 +1,6 @@
 import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai'
 import { Agent } from 'undici'
-import type { FinishReason, Model, ModelReply, ModelRequest, Parameters } from '../../operators/model.ts'
+import type { ChatMessage, FinishReason, Model, ModelReply, ModelRequest, Parameters } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
 import { connectionFailure, Failures, isConnectTimeout, refusesFormat, type StatusAnswer } from './openai/failures.ts'
 import { type Format, formatMemoryOf, responseFormat } from './openai/format-memory.ts'
@@ -101,7 +101,7 @@ export class OpenAiModel implements Model {
     const limit = Object.hasOwn(this.parameters, 'max_completion_tokens') ? 'max_completion_tokens' : 'max_tokens'
     return {
       model: this.model,
-      messages,
+      messages: wellFormed(messages),
       ...this.parameters,
       ...(sample > 0 && typeof seed === 'number' ? { seed: seed + sample } : {}),
       ...(replyTokens === undefined ? {} : { [limit]: replyTokens }),
@@ -140,6 +140,12 @@ export class OpenAiModel implements Model {
     }
     return error
   }
+}
+
+/** Half a pair of surrogates is no character, and servers refuse it. */
+function wellFormed(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  if (messages.every(({ content }) => content.isWellFormed())) return messages
+  return messages.map(({ role, content }) => ({ role, content: content.toWellFormed() }))
 }
 
 /** The signal of one call: ended by the caller, by `close` or by its time. */

@@ -22,6 +22,7 @@ import {
   killAt,
   untilDone,
   type Worker,
+  watchProgress,
   withPipeline,
 } from '../support/workers.ts'
 
@@ -50,14 +51,16 @@ async function crash(run: FaultRun, options: ScriptOptions): Promise<Figure[]> {
   const gang = Array.from({ length: workers }, start)
   const ended: Worker[] = []
   let [uncommitted, callsInFlight, killsInFlight] = [0, 0, 0]
-  for (const moment of moments) {
-    const { worker, inFlight } = await killAt(gang, ground, moment, random)
-    if (inFlight > 0) killsInFlight++
-    callsInFlight += inFlight
-    uncommitted += await countUncommitted(ground, worker.calls)
-    ended.push(worker)
-    gang[gang.indexOf(worker)] = start()
-  }
+  await watchProgress(ground, async progress => {
+    for (const moment of moments) {
+      const { worker, inFlight } = await killAt(gang, progress, moment, random)
+      if (inFlight > 0) killsInFlight++
+      callsInFlight += inFlight
+      uncommitted += await countUncommitted(ground, worker.calls)
+      ended.push(worker)
+      gang[gang.indexOf(worker)] = start()
+    }
+  })
   await untilDone(ground)
   for (const worker of gang) await worker.end('SIGTERM')
   const all = [...ended, ...gang]

@@ -86,7 +86,7 @@ export function untilDone(ground: Ground, limitMs = 600_000): Promise<void> {
 export function watchProgress<T>(ground: Ground, look: (progress: () => Promise<Progress>) => Promise<T>): Promise<T> {
   return withPipeline(ground, pipeline => {
     const tasks = new NewestTasks(pipeline)
-    return look(async () => progressFrom(pipeline, await tasks.read()))
+    return look(async () => progressOf(pipeline, await tasks.read()))
   })
 }
 
@@ -119,11 +119,7 @@ class NewestTasks {
   }
 }
 
-export async function progressOf(pipeline: Pipeline): Promise<Progress> {
-  return progressFrom(pipeline, await new NewestTasks(pipeline).read())
-}
-
-async function progressFrom(pipeline: Pipeline, messages: Message[]): Promise<Progress> {
+async function progressOf(pipeline: Pipeline, messages: Message[]): Promise<Progress> {
   const { transport, partitions } = pipeline
   const { placed } = await readVariants(pipeline)
   const inputs = [...new Set(placed.map(({ stage }) => stage.input))]
@@ -207,20 +203,23 @@ export class Worker extends Situ {
 }
 
 /** Kills one of the workers that have calls in flight, once the outcomes of so many calls are committed. */
-export function killAt(gang: readonly Worker[], ground: Ground, moment: number, random: () => number) {
-  return watchProgress(ground, async progress => {
-    for (;;) {
-      const { calls, waiting } = await progress()
-      const busy = gang.filter(worker => worker.callsInFlight > 0)
-      const worker = busy[Math.floor(random() * busy.length)] ?? gang[0]
-      if (worker && (waiting === 0 || (calls >= moment && busy.length > 0))) {
-        const inFlight = worker.callsInFlight
-        await worker.end('SIGKILL')
-        return { worker, inFlight }
-      }
-      await new Promise(resolve => setTimeout(resolve, 20))
+export async function killAt(
+  gang: readonly Worker[],
+  progress: () => Promise<Progress>,
+  moment: number,
+  random: () => number,
+) {
+  for (;;) {
+    const { calls, waiting } = await progress()
+    const busy = gang.filter(worker => worker.callsInFlight > 0)
+    const worker = busy[Math.floor(random() * busy.length)] ?? gang[0]
+    if (worker && (waiting === 0 || (calls >= moment && busy.length > 0))) {
+      const inFlight = worker.callsInFlight
+      await worker.end('SIGKILL')
+      return { worker, inFlight }
     }
-  })
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
 }
 
 /** Ids by topic. */
