@@ -1,34 +1,31 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { ModelRequest } from '../operators/model.ts'
 
 type Messages = ModelRequest['messages']
 
 interface MessageText {
-  /** JSON in UTF-8. */
-  bytes: Buffer
-  hash: string | null
+  /** Null once it has been sent: it is large, and hardly ever asked for again. */
+  json: string | null
+  hash: string
 }
 
 /** The call, its provenance and the store of replies need the same text of tens of kilobytes. */
 const texts = new WeakMap<Messages, MessageText>()
 
-/** The messages as they stand in the request, made once. They must not be changed afterwards. */
-export function messageBytes(messages: Messages): Buffer {
-  return textOf(messages).bytes
-}
-
-/** SHA-256 (hex) of the messages as they stand in the request. */
+/** SHA-256 (hex) of the messages as they stand in the request. They must not be changed afterwards. */
 export function hashMessages(messages: Messages): string {
-  const text = textOf(messages)
-  text.hash ??= createHash('sha256').update(text.bytes).digest('hex')
+  const known = texts.get(messages)
+  if (known) return known.hash
+  const json = JSON.stringify(messages)
+  const text = { json, hash: hash('sha256', json, 'hex') }
+  texts.set(messages, text)
   return text.hash
 }
 
-function textOf(messages: Messages): MessageText {
-  let text = texts.get(messages)
-  if (!text) {
-    text = { bytes: Buffer.from(JSON.stringify(messages)), hash: null }
-    texts.set(messages, text)
-  }
-  return text
+/** The messages as they stand in the request. Made with the hash where that is asked for first, and then kept once. */
+export function takeMessagesJson(messages: Messages): string {
+  const text = texts.get(messages)
+  const json = text?.json ?? JSON.stringify(messages)
+  if (text) text.json = null
+  return json
 }

@@ -1,6 +1,6 @@
 import type { FinishReason, Model, ModelReply, ModelRequest, Parameters } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
-import { messageBytes } from '../message-text.ts'
+import { takeMessagesJson } from '../message-text.ts'
 import { connectionFailure, Failures, refusesFormat } from './openai/failures.ts'
 import { type Format, formatMemoryOf, responseFormat } from './openai/format-memory.ts'
 import { type Answer, post } from './openai/post.ts'
@@ -100,11 +100,8 @@ export class OpenAiModel implements Model {
       ...(replyTokens === undefined ? {} : { [limit]: replyTokens }),
       ...responseFormat(format, replySchema),
     })
-    return Buffer.concat([
-      Buffer.from(`{"model":${JSON.stringify(this.model)},"messages":`),
-      messageBytes(messages),
-      Buffer.from(rest === '{}' ? '}' : `,${rest.slice(1)}`),
-    ])
+    const beginning = `{"model":${JSON.stringify(this.model)},"messages":`
+    return Buffer.from(`${beginning}${takeMessagesJson(messages)}${rest === '{}' ? '}' : `,${rest.slice(1)}`}`)
   }
 
   #replyOf({ status, headers, text, error }: Answer): ModelReply {
