@@ -4,6 +4,7 @@ import type { Counters, Prompt as PromptRecord } from '../schemas/records.ts'
 import type { Logger } from './log.ts'
 import type { Pipeline } from './pipeline.ts'
 import { type Caller, directCaller } from './spending/caller.ts'
+import type { EndpointWaiting } from './spending/endpoints.ts'
 import { type StageWork, type TaskActivity, WorkLedger } from './task/activity.ts'
 import type { StageBinding } from './task/stage-binding.ts'
 import { TaskLoop, type TaskLoopPorts } from './task/task-loop.ts'
@@ -14,6 +15,8 @@ import type { Claim, Membership } from './transports/transport.ts'
 const pollMs = 20
 /** A record that is open this long is named in the log, once. */
 const stuckMs = 60_000
+/** Calls that wait for less are not told of. */
+const waitingMs = 1_000
 
 export interface RunOptions {
   bindings: readonly StageBinding[]
@@ -28,6 +31,8 @@ export interface RunOptions {
   retry: TaskLoopPorts['retry']
   /** What the model calls of a stage go through; left out, they are made as they are. */
   callerOf?: (binding: StageBinding) => Caller
+  /** What model calls wait for now. */
+  waiting?: () => readonly EndpointWaiting[]
   /** Aborted where a limit on spending is reached, with the error to end with: drain and end. */
   spent?: AbortSignal
   confirm?: TaskLoopPorts['confirm']
@@ -67,6 +72,11 @@ export class Run {
     return Object.fromEntries([...byStage].map(([name, loops]) => [name, addUp(loops)]))
   }
 
+  /** What model calls wait for, and have waited for a while. */
+  get waiting(): readonly EndpointWaiting[] {
+    return this.#options.waiting?.().filter(({ sinceMs }) => sinceMs >= waitingMs) ?? []
+  }
+
   /** What the tasks of this process do; null until it has joined the others. */
   get tasks(): readonly TaskActivity[] | null {
     return this.#membership && this.#loops.map(loop => loop.activity)
@@ -89,7 +99,7 @@ export class Run {
    */
   async work(): Promise<RunSummary> {
     const { bindings, follow, stop, spent } = this.#options
-    await checkConfiguration(this.#pipeline, bindings, this.#options.acceptChange)
+    await checkConfiguration(this.#pipeline, bindings, this.#options.acceptChange, this.#log)
     await writeTexts(this.#pipeline, bindings)
     const tasks = bindings.flatMap(({ stage }) => tasksOf(stage, this.#pipeline.partitions))
     this.#membership = await this.#pipeline.transport.join(tasks, claim => this.#begin(claim))
@@ -183,7 +193,9 @@ export class Run {
     const { transport, serde } = this.#pipeline
     const message = await transport.get('task', id)
     if (!message) return false
-    const { positions, partition, counters, stage } = await serde.decode('task', message.value)
+    const task = await serde.decodeOwn('task', message.value)
+    if (!task) return true
+    const { positions, partition, counters, stage } = task
     const own = this.#options.bindings.find(binding => binding.stage.name === stage)?.stage
     for (const { topic, next } of positions) {
       const { end } = await transport.bounds(topic, partition)
@@ -194,7 +206,10 @@ export class Run {
   }
 
   #watch(): void {
+    const causes = Map.groupBy(this.waiting, ({ endpoint }) => endpoint)
     for (const loop of this.#loops) {
+      const { model } = loop.binding
+      if (model) loop.tellWaiting(causes.get(model.endpoint)?.[0]?.cause ?? null)
       const { oldest } = loop
       const name = `${loop.id}/${oldest?.offset}`
       if (!oldest || oldest.ageMs < stuckMs || this.#named.has(name)) continue
@@ -219,11 +234,17 @@ async function checkConfiguration(
   { transport, serde }: Pipeline,
   bindings: readonly StageBinding[],
   acceptChange: boolean,
+  log: Logger,
 ): Promise<void> {
   if (acceptChange) return
   const differences: string[] = []
-  for await (const { value } of transport.compacted('task')) {
-    const { stage, variant, configuration, counters } = await serde.decode('task', value)
+  for await (const { value, partition, offset } of transport.compacted('task')) {
+    const task = await serde.decodeOwn('task', value)
+    if (!task) {
+      log.warn({ topic: 'task', partition, offset }, `task/${partition}/${offset} is no task record and is passed over`)
+      continue
+    }
+    const { stage, variant, configuration, counters } = task
     const binding = bindings.find(binding => binding.stage.name === stage && binding.stage.variant === variant)
     if (!binding || !configuration || configuration === binding.configuration || counters.in === 0) continue
     const before = await readConfiguration({ transport, serde }, configuration)

@@ -14,6 +14,8 @@ export interface StageStatus extends Counters {
   commits: number
   /** Times that a worker took one of its tasks: at a start, a restart or a rebalance. */
   taken: number
+  /** What model calls waited for when a worker last wrote that down, and when; null for nothing. */
+  waiting: { cause: string; since: string } | null
 }
 
 export interface TopicStatus {
@@ -37,8 +39,9 @@ export interface Status {
 }
 
 /** The task records of a survey of the topic `task`. */
-export function readTasks({ serde }: Pipeline, { messages }: Survey): Promise<Task[]> {
-  return Promise.all(messages.map(({ value }) => serde.decode('task', value)))
+export async function readTasks({ serde }: Pipeline, { messages }: Survey): Promise<Task[]> {
+  const tasks = await Promise.all(messages.map(({ value }) => serde.decodeOwn('task', value)))
+  return tasks.filter(task => task !== null)
 }
 
 /** The state of the whole log, from counters: its time does not grow with the log. */
@@ -87,7 +90,13 @@ function statusOf(tasks: readonly Task[], lag: number, now: number): StageStatus
     recordsPerSecond: Math.round(10 * total(task => recordsPerSecond(task, now))) / 10,
     commits: total(({ work }) => work?.commits ?? 0),
     taken: total(({ work }) => work?.taken ?? 0),
+    waiting: waitingOf(tasks),
   }
+}
+
+function waitingOf(tasks: readonly Task[]): StageStatus['waiting'] {
+  const [newest] = tasks.filter(({ work }) => work?.waiting).sort((left, right) => right.time - left.time)
+  return newest?.work?.waiting ? { cause: newest.work.waiting, since: new Date(newest.time).toISOString() } : null
 }
 
 /** Records of a topic by the counters of the tasks, for backends that can't tell; null for topics that no task counts. */

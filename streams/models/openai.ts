@@ -1,21 +1,21 @@
+import OpenAI, { APIConnectionError, APIConnectionTimeoutError } from 'openai'
 import type { FinishReason, Model, ModelReply, ModelRequest, Parameters } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
-import { takeMessagesJson } from '../message-text.ts'
+import { messageBytes } from '../message-text.ts'
 import { connectionFailure, Failures, refusesFormat } from './openai/failures.ts'
+import { type Answer, answerOf, fetchAnswer } from './openai/fetch-answer.ts'
 import { type Format, formatMemoryOf, responseFormat } from './openai/format-memory.ts'
-import { type Answer, post } from './openai/post.ts'
 import { readRateLimits } from './openai/rate-limits.ts'
 import { type ChatCompletion, chatCompletion } from './openai/response.ts'
 
 const maxTimeoutMs = 2 ** 31 - 2
-const defaultBaseUrl = 'https://api.openai.com/v1'
 /** What a call sets itself. */
 const ownParameters = ['model', 'messages', 'stream']
 
 export interface OpenAiOptions {
   /** Name of the endpoint in the configuration. */
   endpoint: string
-  /** Address up to `/v1`; null for that of OpenAI. */
+  /** Address up to `/v1`; null for the client's own default. */
   baseUrl: string | null
   apiKey: string
   model: string
@@ -28,15 +28,14 @@ export interface OpenAiOptions {
   timeoutMs: number
 }
 
-/** Any endpoint that speaks OpenAI's chat completions. */
+/** Any endpoint that speaks the chat completions of the `openai` package. Its retries and its log are off. */
 export class OpenAiModel implements Model {
   readonly endpoint: string
   readonly model: string
   readonly parameters: Parameters
   readonly contextTokens: number
   readonly replyTokens: number
-  readonly #baseUrl: string
-  readonly #headers: Readonly<Record<string, string>>
+  readonly #client: OpenAI
   readonly #failures: Failures
   readonly #structuredOutput: Format
   readonly #timeoutMs: number
@@ -53,19 +52,23 @@ export class OpenAiModel implements Model {
     this.replyTokens = options.replyTokens
     this.#structuredOutput = options.structuredOutput
     this.#timeoutMs = Math.min(Math.max(1, Math.ceil(options.timeoutMs)), maxTimeoutMs)
-    this.#baseUrl = (options.baseUrl ?? defaultBaseUrl).replace(/\/+$/, '')
-    this.#headers = {
-      accept: 'application/json',
-      authorization: `Bearer ${options.apiKey}`,
-      'content-type': 'application/json',
-      'user-agent': 'situ',
-    }
+    this.#client = new OpenAI({
+      apiKey: options.apiKey,
+      baseURL: options.baseUrl,
+      adminAPIKey: null,
+      organization: null,
+      project: null,
+      maxRetries: 0,
+      timeout: this.#timeoutMs,
+      logLevel: 'off',
+      fetch: fetchAnswer,
+    })
     this.#failures = new Failures(`${options.endpoint} (${options.model})`, options.apiKey)
   }
 
   async complete(request: ModelRequest): Promise<ModelReply> {
     request.signal.throwIfAborted()
-    const memory = formatMemoryOf(`${this.#baseUrl} ${this.model}`, this.#structuredOutput)
+    const memory = formatMemoryOf(`${this.#client.baseURL} ${this.model}`, this.#structuredOutput)
     return memory.use(request.replySchema.name, request.signal, format => this.#call(request, format), refusesFormat)
   }
 
@@ -79,8 +82,7 @@ export class OpenAiModel implements Model {
     const call = new Call(this.#timeoutMs, request.signal)
     this.#open.add(call)
     try {
-      const url = `${this.#baseUrl}/chat/completions`
-      return this.#replyOf(await call.race(post(url, this.#headers, this.#body(request, format), call.signal)))
+      return this.#replyOf(await call.race(this.#post(this.#body(request, format), call.signal)))
     } catch (error) {
       if (call.isEnded) throw call.reason
       throw this.#failureOf(error, call)
@@ -88,6 +90,11 @@ export class OpenAiModel implements Model {
       this.#open.delete(call)
       call.clear()
     }
+  }
+
+  async #post(body: Buffer, signal: AbortSignal): Promise<Answer> {
+    const options = { body, headers: { 'content-type': 'application/json' }, signal, timeout: this.#timeoutMs }
+    return answerOf(await this.#client.post('/chat/completions', options).asResponse())
   }
 
   /** The same bytes as JSON of the whole; the messages are made into text once for all who need it. */
@@ -100,8 +107,11 @@ export class OpenAiModel implements Model {
       ...(replyTokens === undefined ? {} : { [limit]: replyTokens }),
       ...responseFormat(format, replySchema),
     })
-    const beginning = `{"model":${JSON.stringify(this.model)},"messages":`
-    return Buffer.from(`${beginning}${takeMessagesJson(messages)}${rest === '{}' ? '}' : `,${rest.slice(1)}`}`)
+    return Buffer.concat([
+      Buffer.from(`{"model":${JSON.stringify(this.model)},"messages":`),
+      messageBytes(messages),
+      Buffer.from(rest === '{}' ? '}' : `,${rest.slice(1)}`),
+    ])
   }
 
   #replyOf({ status, headers, text, error }: Answer): ModelReply {
@@ -126,11 +136,12 @@ export class OpenAiModel implements Model {
 
   #failureOf(error: unknown, call: Call): unknown {
     if (error instanceof SituError) return error
-    if (call.isOver) {
+    if (call.isOver || error instanceof APIConnectionTimeoutError) {
       return this.#failures.make('MODEL_TIMEOUT', `no answer within ${this.#timeoutMs} ms`, { cause: error })
     }
-    const { code, message } = connectionFailure(error, this.#baseUrl)
-    return this.#failures.make(code, message, { cause: error })
+    const cause = error instanceof APIConnectionError ? (error.cause ?? error) : error
+    const { code, message } = connectionFailure(cause, this.#client.baseURL)
+    return this.#failures.make(code, message, { cause })
   }
 }
 

@@ -21,9 +21,10 @@ import {
   ingestDocuments,
   kafkaGround,
   killAt,
-  progressOf,
   until,
+  untilDone,
   Worker,
+  watchProgress,
   withPipeline,
 } from '../support/workers.ts'
 
@@ -85,14 +86,15 @@ async function kill(options: ScriptOptions, folder: string, services: Services |
     const moments = Array.from({ length: kills }, () => Math.max(1, last * (0.01 + 0.98 * random())))
     const ended: Worker[] = []
     const states: KillState[] = []
-    for (const moment of moments.sort((left, right) => left - right)) {
-      const { worker, inFlight } = await killAt(gang, ground, moment, random)
-      states.push({ inFlight, ...(await stateAfter(slow, data, workers === 1)) })
-      ended.push(worker)
-      gang[gang.indexOf(worker)] = begin()
-    }
-    const isIdle = () => withPipeline(ground, async pipeline => (await progressOf(pipeline)).waiting === 0)
-    await until(isIdle, 900_000, 'the end of the work')
+    await watchProgress(ground, async progress => {
+      for (const moment of moments.sort((left, right) => left - right)) {
+        const { worker, inFlight } = await killAt(gang, progress, moment, random)
+        states.push({ inFlight, ...(await stateAfter(slow, data, workers === 1)) })
+        ended.push(worker)
+        gang[gang.indexOf(worker)] = begin()
+      }
+    })
+    await untilDone(ground, 900_000)
     for (const worker of gang) await worker.end('SIGTERM')
     const moved = [...ended, ...gang].reduce((total, worker) => total + worker.callsLost, 0)
     const verified = await situ(['topics', '--verify', ...ground.flags])
@@ -227,7 +229,7 @@ function documentsOf(count: number) {
 
 /** Records that have passed a stage with a model. */
 function callsOf(ground: Ground): Promise<number> {
-  return withPipeline(ground, async pipeline => (await progressOf(pipeline)).calls)
+  return watchProgress(ground, async progress => (await progress()).calls)
 }
 
 /** What situations and instructions say, by their ids; without places, times and costs. */

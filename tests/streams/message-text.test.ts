@@ -1,20 +1,27 @@
 import { createHash } from 'node:crypto'
 import { expect, it } from 'vitest'
 import type { ChatMessage } from '../../operators/model.ts'
-import { hashMessages, takeMessagesJson } from '../../streams/message-text.ts'
+import { hashMessages, messageBytes } from '../../streams/message-text.ts'
 
 const messages: ChatMessage[] = [
   { role: 'system', content: 'Be "brief".\n' },
-  { role: 'user', content: 'Größe 😀 \ud83d' },
+  { role: 'user', content: 'Größe 😀' },
 ]
-const json = JSON.stringify(messages)
-const hash = createHash('sha256').update(json).digest('hex')
 
-it('gives the JSON of the messages as often as it is asked for, before and after its hash', () => {
-  const own = [...messages]
-  expect(takeMessagesJson(own)).toBe(json)
-  expect(hashMessages(own)).toBe(hash)
-  expect(takeMessagesJson(own)).toBe(json)
-  expect(takeMessagesJson(own)).toBe(json)
-  expect(hashMessages(own)).toBe(hash)
+it('gives the JSON of the messages, and its hash', () => {
+  const json = JSON.stringify(messages)
+  expect(messageBytes(messages).toString()).toBe(json)
+  expect(hashMessages(messages)).toBe(createHash('sha256').update(json).digest('hex'))
+  expect(hashMessages([...messages])).toBe(hashMessages(messages))
+})
+
+it('makes it once', () => {
+  expect(messageBytes(messages)).toBe(messageBytes(messages))
+})
+
+it('sends no half characters', () => {
+  const half: ChatMessage[] = [{ role: 'user', content: 'a \ud83d b' }]
+  const whole: ChatMessage[] = [{ role: 'user', content: 'a \ufffd b' }]
+  expect(messageBytes(half).toString()).toBe(JSON.stringify(whole))
+  expect(hashMessages(half)).toBe(hashMessages(whole))
 })

@@ -1,6 +1,6 @@
 import type { RateLimit } from '../../../operators/model.ts'
 import { type ErrorCode, type ErrorDetails, messageOf, SituError } from '../../../schemas/errors.ts'
-import type { AnswerHeaders } from './post.ts'
+import type { AnswerHeaders } from './fetch-answer.ts'
 import { readRateLimits } from './rate-limits.ts'
 
 /** A refusal with a status. */

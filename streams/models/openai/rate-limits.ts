@@ -1,5 +1,5 @@
 import type { RateLimit } from '../../../operators/model.ts'
-import type { AnswerHeaders } from './post.ts'
+import type { AnswerHeaders } from './fetch-answer.ts'
 
 const names = ['requests', 'tokens'] as const
 const unitMs: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 }

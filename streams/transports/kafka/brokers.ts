@@ -1,7 +1,7 @@
 import type { Kafka } from 'kafkajs'
 import { SituError } from '../../../schemas/errors.ts'
 import { checkPartition, closedError, unknownTopic } from '../outgoing.ts'
-import { isPassing, lostBroker, rootOf, toSituError, typeOf } from './broker-error.ts'
+import { isMute, isPassing, lostBroker, rootOf, toSituError, typeOf } from './broker-error.ts'
 import { atMost, type Settings, wait } from './options.ts'
 import { type Broker, type Cluster, openCluster } from './wire.ts'
 
@@ -16,7 +16,8 @@ const closeMs = 2000
 /** One set of connections to the brokers: who leads what, and calls that wait where nobody answers. */
 export class Brokers {
   readonly #settings: Settings
-  readonly #cluster: Cluster
+  readonly #kafka: Kafka
+  #cluster: Cluster
   readonly #coordinators = new Map<string, Broker>()
   readonly #opening = new Map<Broker, Promise<void>>()
   readonly #closing = new AbortController()
@@ -24,6 +25,7 @@ export class Brokers {
 
   constructor(kafka: Kafka, settings: Settings) {
     this.#settings = settings
+    this.#kafka = kafka
     this.#cluster = openCluster(kafka)
   }
 
@@ -43,18 +45,20 @@ export class Brokers {
    * @throws {SituError} BROKER_UNREACHABLE after the time, any other error at once; TRANSPORT_CLOSED.
    */
   async call<T>(what: string, work: () => Promise<T>, limits: CallLimits = {}): Promise<T> {
-    const { signal, withinMs = this.#settings.outageMs } = limits
+    const { signal, withinMs = this.#settings.outageMs, unknownMs = unknownTopicMs } = limits
     const begin = Date.now()
     let told = begin
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, lastPauseMs)) {
       this.#checkOpen()
+      const cluster = this.#cluster
       try {
         await this.#connect()
         return await work()
       } catch (error) {
         this.#checkOpen()
-        const isNew = typeOf(error) === 'UNKNOWN_TOPIC_OR_PARTITION' && Date.now() < begin + unknownTopicMs
+        const isNew = typeOf(error) === 'UNKNOWN_TOPIC_OR_PARTITION' && Date.now() < begin + unknownMs
         if (!(isPassing(error) || isNew) || signal?.aborted) throw toSituError(error, what)
+        if (isMute(error) && cluster === this.#cluster) this.#renew()
         this.#forget(error)
         await this.#refresh()
         if (Date.now() - begin >= withinMs) throw this.#unreachable(error, what, begin)
@@ -70,8 +74,8 @@ export class Brokers {
   }
 
   /** @throws {SituError} TOPIC_UNKNOWN */
-  async partitionCount(topic: string): Promise<number> {
-    return (await this.#partitions(topic)).length
+  async partitionCount(topic: string, limits?: CallLimits): Promise<number> {
+    return (await this.#partitions(topic, limits)).length
   }
 
   /** @throws {SituError} TOPIC_UNKNOWN */
@@ -129,6 +133,14 @@ export class Brokers {
     if (address) this.#cluster.removeBroker(address)
   }
 
+  /** A client that can't be used any more gives way to a new one, with new connections. */
+  #renew(): void {
+    const old = this.#cluster
+    this.#cluster = openCluster(this.#kafka)
+    this.#connected = null
+    void old.disconnect().catch(() => {})
+  }
+
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return
     this.#closing.abort()
@@ -137,9 +149,9 @@ export class Brokers {
     await atMost(closeMs, this.#cluster.disconnect())
   }
 
-  async #partitions(topic: string): Promise<{ partitionId: number }[]> {
+  async #partitions(topic: string, limits?: CallLimits): Promise<{ partitionId: number }[]> {
     try {
-      return await this.call(`topic ${topic}`, () => this.#metadata(topic))
+      return await this.call(`topic ${topic}`, () => this.#metadata(topic), limits)
     } catch (error) {
       if (error instanceof SituError && error.code === 'TOPIC_UNKNOWN') throw unknownTopic(topic)
       throw error
@@ -202,6 +214,8 @@ export interface CallLimits {
   /** Ends the waiting; the error is thrown. */
   signal?: AbortSignal
   withinMs?: number
+  /** How long a topic may be unknown to a broker; default 500. */
+  unknownMs?: number
 }
 
 async function openAll({ connectionPool }: Broker): Promise<void> {

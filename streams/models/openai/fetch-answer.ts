@@ -28,19 +28,33 @@ export interface Answer {
   error: unknown
 }
 
-/** Sends JSON and reads the answer to its end. Rejects where no answer began. */
-export async function post(
-  url: string,
-  headers: Readonly<Record<string, string>>,
-  json: Buffer,
-  signal: AbortSignal,
-): Promise<Answer> {
-  const answer = await request(url, { method: 'POST', headers, body: json, signal, dispatcher })
+const answers = new WeakMap<Response, Answer>()
+
+/**
+ * The client's `fetch`: sends the request and reads the answer to its end, whatever it says. Rejects where no answer
+ * began.
+ *
+ * The client keeps only a part of a refusal, and nothing of an answer that was cut: so what came is kept beside the
+ * response, and the response itself is an empty one.
+ */
+export async function fetchAnswer(url: string | URL | Request, init: RequestInit = {}): Promise<Response> {
+  const { method = 'POST', body, signal } = init
+  const options = { method, headers: Object.fromEntries(new Headers(init.headers)), signal: signal ?? null, dispatcher }
+  const answer = await request(String(url), { ...options, body: body as Buffer })
   const get = (name: string) => {
     const value = answer.headers[name]
     return (Array.isArray(value) ? value.join(', ') : value) ?? null
   }
-  return { status: answer.statusCode, headers: { get }, ...(await readBody(answer.body)) }
+  const response = new Response(null)
+  answers.set(response, { status: answer.statusCode, headers: { get }, ...(await readBody(answer.body)) })
+  return response
+}
+
+/** What came for a response of `fetchAnswer`. */
+export function answerOf(response: Response): Answer {
+  const answer = answers.get(response)
+  if (!answer) throw new Error('no response of fetchAnswer')
+  return answer
 }
 
 function readBody(body: Body): Promise<Pick<Answer, 'text' | 'error'>> {
