@@ -180,7 +180,7 @@ async function endFigures(name: string, folder: string, baseUrl: string): Promis
 
 /** A second endpoint gets the calls while the first is down. */
 async function failover(options: ScriptOptions): Promise<void> {
-  const seconds = Number(options.values.seconds ?? (options.short ? 10 : 60))
+  const seconds = Number(options.values.seconds ?? (options.short ? 20 : 60))
   const folder = temporaryFolder()
   const phases = [{ latencyMs, forSeconds: 20 }, { down: '503', forSeconds: seconds }, { latencyMs }]
   const fake = await FakeModelProcess.start(folder, { phases })
