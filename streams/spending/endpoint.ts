@@ -167,12 +167,16 @@ export class Endpoint {
     this.#turn = { booked, from: this.#clock.now() + booked.waitMs }
   }
 
-  /** Takes the place of a call. To be used only where `wait` is over and neither turn nor probe is needed. */
-  begin(): Place {
+  /**
+   * Takes the place of a call. To be used only where `wait` is over and neither turn nor probe is needed.
+   *
+   * @param isPaced - Whether the call had to wait for the rate.
+   */
+  begin(isPaced: boolean): Place {
     const turn = this.#turn
     this.#turn = null
     this.#inFlight++
-    this.#rate.take(this.#clock.now())
+    this.#rate.take(this.#clock.now(), isPaced)
     return { endpoint: this, turn, pass: this.#breaker.enter() }
   }
 
@@ -224,7 +228,7 @@ export class Endpoint {
     const ended = new AbortController()
     const timeout = new AbortController()
     this.#probedAt = this.#clock.now()
-    this.#rate.take(this.#probedAt)
+    this.#rate.take(this.#probedAt, false)
     void this.#clock.sleep(this.#probeTimeoutMs, ended.signal).then(() => timeout.abort(probeTookTooLong))
     const request = { ...probe, sample: 0, signal: AbortSignal.any([signal, timeout.signal]) }
     try {
