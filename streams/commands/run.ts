@@ -139,12 +139,13 @@ export async function withModelCalls<T>(
   { config, log }: Pick<CommandContext, 'config' | 'log'>,
   { clock }: Pipeline,
   bindings: readonly StageBinding[],
-  work: (options: Pick<RunOptions, 'callerOf' | 'spent'>) => Promise<T>,
+  work: (options: Pick<RunOptions, 'callerOf' | 'spent' | 'waiting'>) => Promise<T>,
 ): Promise<T> {
   const calls = await ModelCalls.open(bindings, { config, clock, log })
   if (!calls) return work({})
   try {
-    return await work({ callerOf: binding => calls.callerOf(binding), spent: calls.spent })
+    const callerOf = (binding: StageBinding) => calls.callerOf(binding)
+    return await work({ callerOf, spent: calls.spent, waiting: () => calls.waiting })
   } finally {
     await calls.close(config.settings.drainSeconds * 1000)
   }
