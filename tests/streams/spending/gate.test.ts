@@ -106,6 +106,20 @@ describe('turns', () => {
     expect(scene.gate.waiting).toBeNull()
   })
 
+  it('are booked anew where they were not used in time', async () => {
+    const scene = new Scene({ limits: { requestsPerMinute: 60 } })
+    await scene.answerOnce()
+    const own = new AbortController()
+    scene.begin({ signal: own.signal })
+    await scene.clock.advance(0)
+    own.abort('left')
+    await scene.clock.advance(minute)
+    const booked = scene.turns.booked.length
+    await scene.answerOnce()
+    expect([scene.turns.booked.length - booked, scene.results.length]).toEqual([1, 2])
+    expect(scene.turns.settled.at(-1)).toMatchObject([{ rate: { name: 'requests' }, amount: -1 }])
+  })
+
   it('lose no reply where the store fails, whose error the next one meets', async () => {
     const scene = new Scene({ limits: { tokensPerMinute: 60_000 } })
     const gone = new SituError('SPENDING_UNREACHABLE', 'redis does not answer')
