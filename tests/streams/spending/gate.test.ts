@@ -107,7 +107,7 @@ describe('turns', () => {
   })
 
   it('are booked anew where they were not used in time', async () => {
-    const scene = new Scene({ limits: { requestsPerMinute: 60 } })
+    const scene = new Scene({ limits: { requestsPerMinute: 6 } })
     await scene.answerOnce()
     const own = new AbortController()
     scene.begin({ signal: own.signal })
