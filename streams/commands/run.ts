@@ -198,5 +198,5 @@ export async function reportRun({ config, output }: CommandContext, { counters, 
   if (Object.keys(counters).length === 0) return output.line('nothing to do: no task was free')
   await output.line(renderStages(counters))
   const failures = standingFailures(counters)
-  if (failures > 0) await output.line(`\n${failures} dead letters stand: situ failed lists them`)
+  if (failures > 0) await output.line(`\n${failures} dead letters stand: situ failed tells why`)
 }
