@@ -48,6 +48,8 @@ export type PromptOptions = z.infer<typeof promptOptions>
 /** What is asked about: a document, and the values of the prompt's other placeholders. */
 export interface Subject {
   document: string
+  /** Tokens of the document where an earlier stage has counted them, so that they need not be counted again. */
+  tokens?: number
   values: Readonly<Record<string, string>>
 }
 
@@ -82,7 +84,7 @@ export function compose(subject: Subject, material: Material<PromptOptions>): Co
   const limit = promptLimit(material)
   const rest = limit - size.around(subject.values) - chatTokens
   const room = Math.min(options.maxDocumentTokens, rest - seamTokens)
-  const { text, tokens, cut } = tokenizer.cut(guard(subject.document), Math.max(0, room))
+  const { text, tokens, cut } = shorten(subject, Math.max(0, room), tokenizer)
   if (room < 0 || (cut && room < leastDocumentTokens)) {
     throw new SituError(
       'MODEL_CONTEXT_EXCEEDED',
@@ -111,6 +113,16 @@ export function line(value: string | null): string {
 
 function promptLimit({ options, model }: Material<PromptOptions>): number {
   return model ? Math.min(options.maxPromptTokens, model.contextTokens - model.replyTokens) : options.maxPromptTokens
+}
+
+function shorten(
+  { document, tokens }: Subject,
+  maxTokens: number,
+  tokenizer: Tokenizer,
+): { text: string; tokens: number; cut: boolean } {
+  const text = guard(document)
+  if (tokens !== undefined && tokens <= maxTokens && text === document) return { text, tokens, cut: false }
+  return tokenizer.cut(text, maxTokens)
 }
 
 /** A line of the text that is a marker of the prompt's gets a space, so that it can't end the document. */

@@ -16,8 +16,8 @@ function sceneOf(record: Situation) {
 }
 
 function subjectOf(record: Situation): Subject {
-  const { text, title, language } = record.document
-  return { document: text, values: { title: line(title), language: line(language), ...sceneOf(record) } }
+  const { text, tokens, title, language } = record.document
+  return { document: text, tokens, values: { title: line(title), language: line(language), ...sceneOf(record) } }
 }
 
 export const instruct: Operator<'situation', 'instruction', PromptOptions> = {

@@ -2,6 +2,7 @@ import { SituError } from '../schemas/errors.ts'
 import type { Demonstration } from './demonstrations.ts'
 import { hash } from './hash.ts'
 import type { ChatMessage } from './model.ts'
+import { type Placeholder, Template } from './template.ts'
 
 const sections = ['system', 'demonstration', 'user'] as const
 type Section = (typeof sections)[number]
@@ -20,8 +21,6 @@ const demonstrationFields = [
   'instruction',
 ] as const satisfies readonly (keyof Demonstration | 'number')[]
 
-const placeholder = /\{\{\s*(json\s+)?([A-Za-z]+)\s*\}\}/g
-
 /**
  * A prompt file: Markdown with the headings `# system`, `# demonstration` (optional, once for each demonstration) and
  * `# user`; `{{name}}` is a placeholder, `{{json name}}` the same value as a JSON string, and `{{demonstrations}}`
@@ -34,7 +33,9 @@ export class Prompt {
   readonly hash: string
   /** Placeholders in use, demonstrations' own left out. */
   readonly placeholders: readonly string[]
-  readonly #sections: Readonly<Record<Section, string>>
+  readonly #templates: Readonly<Record<Section, Template>>
+  /** Filled in but for their numbers: the same few are shown in every call. */
+  readonly #demonstrations = new WeakMap<Demonstration, Template>()
 
   /**
    * @param fields - The placeholders that the operator fills; it must be given each that the file names.
@@ -42,28 +43,31 @@ export class Prompt {
    */
   constructor(operator: string, text: string, fields: readonly string[]) {
     const problems: string[] = []
+    const texts = split(text, problems)
     this.operator = operator
-    this.#sections = split(text, problems)
-    this.text = join(this.#sections)
+    this.text = join(texts)
     this.hash = hash(this.text)
-    const outsideText = `${this.#sections.system}\n${this.#sections.user}`
-    const outside = names(outsideText)
-    this.placeholders = outside
-    for (const name of outside) {
+    const system = new Template(texts.system)
+    const demonstration = new Template(texts.demonstration)
+    const user = new Template(texts.user)
+    this.#templates = { system, demonstration, user }
+    const outside = [...system.placeholders, ...user.placeholders]
+    this.placeholders = names(outside)
+    for (const name of this.placeholders) {
       if (!fields.includes(name)) problems.push(`{{${name}}} is never filled (there are: ${fields.join(', ')})`)
     }
-    for (const name of names(this.#sections.demonstration)) {
+    for (const name of names(demonstration.placeholders)) {
       if (!(demonstrationFields as readonly string[]).includes(name)) {
         problems.push(`{{${name}}} in # demonstration is never filled (there are: ${demonstrationFields.join(', ')})`)
       }
     }
-    if (!outside.includes('document')) problems.push('{{document}} is missing')
+    if (!this.placeholders.includes('document')) problems.push('{{document}} is missing')
     for (const name of ['document', 'demonstrations']) {
-      const uses = [...outsideText.matchAll(placeholder)].filter(match => match[2] === name)
+      const uses = outside.filter(use => use.name === name)
       if (uses.length > 1) problems.push(`{{${name}}} stands there more than once`)
-      if (uses.some(match => match[1])) problems.push(`{{json ${name}}} is not possible`)
+      if (uses.some(({ json }) => json)) problems.push(`{{json ${name}}} is not possible`)
     }
-    if (this.usesDemonstrations && !this.#sections.demonstration) problems.push('# demonstration is missing')
+    if (this.usesDemonstrations && !texts.demonstration) problems.push('# demonstration is missing')
     if (problems.length > 0) throw new SituError('PROMPT_INVALID', `prompt of ${operator}: ${problems.join('; ')}`)
   }
 
@@ -73,17 +77,25 @@ export class Prompt {
 
   /** One demonstration as it stands in the messages; its number is not part of what it costs in tokens. */
   demonstrate(demonstration: Demonstration, number: number): string {
-    const { demonstration: template } = this.#sections
-    return fill(template, { ...demonstration, number: String(number) })
+    let template = this.#demonstrations.get(demonstration)
+    if (!template) {
+      template = this.#templates.demonstration.with({ ...demonstration, number: undefined })
+      this.#demonstrations.set(demonstration, template)
+    }
+    return template.fill({ number: String(number) })
   }
 
   /** The messages. What is filled in is never searched for placeholders. */
   fill(values: Readonly<Record<string, string>>, demonstrations: readonly Demonstration[] = []): ChatMessage[] {
-    const shown = demonstrations.map((demonstration, index) => this.demonstrate(demonstration, index + 1)).join('\n\n')
+    let shown = ''
+    for (const [index, demonstration] of demonstrations.entries()) {
+      // Added up rather than joined: the engine then copies the text once, when the whole is made.
+      shown += `${index > 0 ? '\n\n' : ''}${this.demonstrate(demonstration, index + 1)}`
+    }
     const filled = { ...values, demonstrations: shown }
     return [
-      { role: 'system', content: fill(this.#sections.system, filled) },
-      { role: 'user', content: fill(this.#sections.user, filled) },
+      { role: 'system', content: this.#templates.system.fill(filled) },
+      { role: 'user', content: this.#templates.user.fill(filled) },
     ]
   }
 }
@@ -104,14 +116,6 @@ function join(parts: Readonly<Record<Section, string>>): string {
   return sections.flatMap(name => (parts[name] ? [`# ${name}\n${parts[name]}\n`] : [])).join('\n')
 }
 
-function names(template: string): string[] {
-  return [...new Set([...template.matchAll(placeholder)].map(match => match[2] ?? ''))]
-}
-
-function fill(template: string, values: Readonly<Record<string, unknown>>): string {
-  return template.replace(placeholder, (whole, json: string | undefined, name: string) => {
-    const value = values[name]
-    if (typeof value !== 'string') return whole
-    return json ? JSON.stringify(value) : value
-  })
+function names(placeholders: readonly Placeholder[]): string[] {
+  return [...new Set(placeholders.map(({ name }) => name))]
 }

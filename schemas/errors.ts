@@ -11,12 +11,6 @@
  */
 export const errorTable = {
   USAGE: { retryable: false, stops: 'run', exit: 2, help: 'See situ COMMAND --help.' },
-  NOT_CONFIRMED: {
-    retryable: false,
-    stops: 'run',
-    exit: 2,
-    help: 'Model calls may cost money: say --yes, or set a limit such as --max-usd.',
-  },
   CONFIGURATION_INVALID: { retryable: false, stops: 'run', exit: 2, help: 'Mend the named option or key.' },
   CONFIGURATION_CHANGED: {
     retryable: false,

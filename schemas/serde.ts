@@ -5,6 +5,7 @@ import type { SchemaRegistry } from './registry.ts'
 
 /** Byte 0 and the schema id in 4 bytes, big-endian: the Confluent wire format. */
 const headerBytes = 5
+const firstScratchBytes = 65_536
 
 const readers = new Map<Noun, avro.Type>()
 
@@ -34,6 +35,7 @@ export class Serde {
   readonly #ids = new Map<string, number>()
   /** One resolver per (reader, writer id): building one costs more than reading many records. */
   readonly #resolvers = new Map<string, avro.Resolver | null>()
+  #scratch = Buffer.allocUnsafeSlow(firstScratchBytes)
 
   constructor(registry: SchemaRegistry) {
     this.#registry = registry
@@ -54,17 +56,28 @@ export class Serde {
     const id = this.#ids.get(noun)
     if (id === undefined) throw new SituError('OPERATOR_BUG', `serde: the schema of ${noun} is not registered`)
     const type = readerOf(noun)
-    let body: Buffer
+    let value: Buffer
     try {
-      body = type.toBuffer(record)
+      value = this.#write(type, record)
     } catch (cause) {
       throw new SituError('RECORD_INVALID', `${noun}: no such record: ${describeInvalid(type, record)}`, { cause })
     }
-    const value = Buffer.allocUnsafe(headerBytes + body.length)
     value[0] = 0
     value.writeUInt32BE(id, 1)
-    body.copy(value, headerBytes)
     return { value, shared: sharedText(noun, record) }
+  }
+
+  /** Into a buffer that is kept, for the size is not known before: avsc's own has 1 KB, and what is longer is written twice. */
+  #write(type: avro.Type, record: unknown): Buffer {
+    let end = type.encode(record, this.#scratch, headerBytes)
+    if (end < 0) {
+      // What is missing.
+      this.#scratch = Buffer.allocUnsafeSlow(2 * (this.#scratch.length - end))
+      end = type.encode(record, this.#scratch, headerBytes)
+    }
+    const value = Buffer.allocUnsafe(end)
+    this.#scratch.copy(value, 0, 0, end)
+    return value
   }
 
   /** @throws {SituError} RECORD_INVALID with the bytes as evidence, SCHEMA_UNKNOWN. */
@@ -88,6 +101,19 @@ export class Serde {
         cause,
         evidence: { kind: 'bytes', content: value },
       })
+    }
+  }
+
+  /**
+   * As `decode`; null for bytes that are no such record. For topics whose records Situ itself writes and reads: nobody
+   * works them, so none becomes a dead letter, and what others have written there must not end the reader.
+   */
+  async decodeOwn<N extends Noun>(noun: N, value: Uint8Array | null): Promise<Records[N] | null> {
+    try {
+      return await this.decode(noun, value)
+    } catch (error) {
+      if (error instanceof SituError && error.stops === 'record') return null
+      throw error
     }
   }
 

@@ -187,8 +187,9 @@ async function holding<T>(pipeline: Pipeline, stages: readonly Stage[], work: ()
 async function letterTombstones({ transport, serde }: Pipeline, line: Line): Promise<OutgoingMessage[]> {
   const tombstones: OutgoingMessage[] = []
   for await (const { key, partition, value } of transport.compacted('failed')) {
-    const letter: Failed = await serde.decode('failed', value)
-    const isOurs = line.stages.some(({ name, variant }) => name === letter.operator && variant === letter.variant)
+    const letter: Failed | null = await serde.decodeOwn('failed', value)
+    const isOurs =
+      letter && line.stages.some(({ name, variant }) => name === letter.operator && variant === letter.variant)
     if (isOurs && key !== null) tombstones.push({ topic: 'failed', partition, key, value: null })
   }
   return tombstones
@@ -199,9 +200,9 @@ async function closedTasks({ transport, serde, clock, partitions }: Pipeline, li
   const messages: OutgoingMessage[] = []
   const time = clock.now()
   for await (const { key, partition, value } of transport.compacted('task')) {
-    const task: Task = await serde.decode('task', value)
-    const isOurs = line.stages.some(({ name, variant }) => name === task.stage && variant === task.variant)
-    if (!isOurs || key === null) continue
+    const task: Task | null = await serde.decodeOwn('task', value)
+    const isOurs = line.stages.some(({ name, variant }) => name === task?.stage && variant === task.variant)
+    if (!task || !isOurs || key === null) continue
     messages.push({ topic: 'task', partition, key, value: null })
     const { dropped } = task.counters
     if (sum(dropped) === 0) continue

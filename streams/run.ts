@@ -8,7 +8,7 @@ import { type StageWork, type TaskActivity, WorkLedger } from './task/activity.t
 import type { StageBinding } from './task/stage-binding.ts'
 import { TaskLoop, type TaskLoopPorts } from './task/task-loop.ts'
 import { addUp, sum } from './task/task-record.ts'
-import { partitionOf, tasksOf } from './topology.ts'
+import { partitionOf, type Stage, tasksOf } from './topology.ts'
 import type { Claim, Membership } from './transports/transport.ts'
 
 const pollMs = 20
@@ -77,6 +77,11 @@ export class Run {
     return this.#ledger.sums(this.#loops.map(loop => loop.activity))
   }
 
+  /** The stages that this run works, in the order of the chain. */
+  get stages(): readonly Stage[] {
+    return this.#options.bindings.map(({ stage }) => stage)
+  }
+
   /** Messages that wait for each task of this process, by its id. */
   async lags(): Promise<Map<string, number>> {
     return new Map(await Promise.all(this.#loops.map(async loop => [loop.id, await loop.lag()] as const)))
@@ -89,7 +94,7 @@ export class Run {
    */
   async work(): Promise<RunSummary> {
     const { bindings, follow, stop, spent } = this.#options
-    await checkConfiguration(this.#pipeline, bindings, this.#options.acceptChange)
+    await checkConfiguration(this.#pipeline, bindings, this.#options.acceptChange, this.#log)
     await writeTexts(this.#pipeline, bindings)
     const tasks = bindings.flatMap(({ stage }) => tasksOf(stage, this.#pipeline.partitions))
     this.#membership = await this.#pipeline.transport.join(tasks, claim => this.#begin(claim))
@@ -183,7 +188,9 @@ export class Run {
     const { transport, serde } = this.#pipeline
     const message = await transport.get('task', id)
     if (!message) return false
-    const { positions, partition, counters, stage } = await serde.decode('task', message.value)
+    const task = await serde.decodeOwn('task', message.value)
+    if (!task) return true
+    const { positions, partition, counters, stage } = task
     const own = this.#options.bindings.find(binding => binding.stage.name === stage)?.stage
     for (const { topic, next } of positions) {
       const { end } = await transport.bounds(topic, partition)
@@ -219,11 +226,17 @@ async function checkConfiguration(
   { transport, serde }: Pipeline,
   bindings: readonly StageBinding[],
   acceptChange: boolean,
+  log: Logger,
 ): Promise<void> {
   if (acceptChange) return
   const differences: string[] = []
-  for await (const { value } of transport.compacted('task')) {
-    const { stage, variant, configuration, counters } = await serde.decode('task', value)
+  for await (const { value, partition, offset } of transport.compacted('task')) {
+    const task = await serde.decodeOwn('task', value)
+    if (!task) {
+      log.warn({ topic: 'task', partition, offset }, `task/${partition}/${offset} is no task record and is passed over`)
+      continue
+    }
+    const { stage, variant, configuration, counters } = task
     const binding = bindings.find(binding => binding.stage.name === stage && binding.stage.variant === variant)
     if (!binding || !configuration || configuration === binding.configuration || counters.in === 0) continue
     const before = await readConfiguration({ transport, serde }, configuration)

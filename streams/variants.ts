@@ -100,7 +100,10 @@ export class Variants {
 export async function readVariants({ transport, serde }: Pick<Pipeline, 'transport' | 'serde'>): Promise<Variants> {
   const records: Variant[] = []
   try {
-    for await (const { value } of transport.compacted('variant')) records.push(await serde.decode('variant', value))
+    for await (const { value } of transport.compacted('variant')) {
+      const record = await serde.decodeOwn('variant', value)
+      if (record) records.push(record)
+    }
   } catch (error) {
     if (!(error instanceof SituError) || error.code !== 'TOPIC_UNKNOWN') throw error
   }

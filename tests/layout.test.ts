@@ -33,7 +33,7 @@ describe('layers', () => {
     expect(importsOf(file).filter(name => ours.test(name) && !/^(schemas|operators)\//.test(name))).toEqual([])
     expect(
       importsOf(file).filter(name =>
-        /^(node:(net|http|https|process|timers|sqlite|child_process)|kafkajs|openai|pino)/.test(name),
+        /^(node:(net|http|https|process|timers|sqlite|child_process)|kafkajs|undici|pino)/.test(name),
       ),
     ).toEqual([])
     expect(readFileSync(join(root, file), 'utf8')).not.toMatch(
@@ -41,10 +41,11 @@ describe('layers', () => {
     )
   })
 
-  it('keeps SQLite, the model client and kafkajs each in one folder', () => {
+  it('keeps SQLite, the model client, the Redis client and kafkajs each in their folders', () => {
     const users = (name: string) => sources('streams').filter(file => importsOf(file).includes(name))
-    expect(users('node:sqlite').filter(file => !/transports\/embedded\/|registries\/embedded/.test(file))).toEqual([])
-    expect(users('openai').filter(file => !file.startsWith('streams/models/'))).toEqual([])
+    expect(users('node:sqlite').filter(file => !/^streams\/(sqlite|transports\/embedded)\//.test(file))).toEqual([])
+    expect(users('undici').filter(file => !file.startsWith('streams/models/'))).toEqual([])
+    expect(users('@redis/client').filter(file => !file.startsWith('streams/spending/stores/redis'))).toEqual([])
     expect(users('kafkajs').filter(file => !file.startsWith('streams/transports/kafka/'))).toEqual([])
   })
 })

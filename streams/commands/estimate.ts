@@ -74,7 +74,7 @@ export const command = defineCommand({
   },
 })
 
-/** @returns Null where it was interrupted. @throws {SituError} NOT_CONFIRMED, BUDGET_SPENT */
+/** @returns Null where it was interrupted. @throws {SituError} USAGE, BUDGET_SPENT */
 async function runSample(
   context: CommandContext,
   pipeline: Pipeline,
@@ -102,9 +102,9 @@ async function confirmSample(
   const inputs = groups.reduce((sum, { picked }) => sum + picked.length, 0)
   if (models.length === 0 || inputs === 0) return
   const what = `a sample of ${inputs} inputs makes calls to ${[...new Set(models)].join(' and ')}`
-  if (!canAsk()) throw new SituError('NOT_CONFIRMED', `${what}: say --yes, or --no-call for an estimate without`)
+  if (!canAsk()) throw new SituError('USAGE', `${what}: say --yes, or --no-call for an estimate without`)
   const question = `${what[0]?.toUpperCase()}${what.slice(1)}; the run will not pay them again. Go on?`
-  if (!(await confirm(question, stop))) throw new SituError('NOT_CONFIRMED', `${what}: not run`)
+  if (!(await confirm('situ estimate', question, stop))) throw new SituError('USAGE', `${what}: not run`)
 }
 
 async function report({ config, output }: CommandContext, forecast: Forecast): Promise<void> {

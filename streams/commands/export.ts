@@ -21,7 +21,7 @@ export const command = defineCommand({
     variant: z.string().min(1).optional().describe('Of this variant; default: of the main line.'),
   },
   examples: ['situ export deduped --out instructions.jsonl', 'situ export deduped --out instructions.jsonl.gz'],
-  async run({ config, words: [topic = ''], output, stop }, { out, format, variant }) {
+  async run({ config, words: [topic = ''], output, stop, log }, { out, format, variant }) {
     const noun = nounOfTopic(topic)
     const sink = sinkFor(out, format ?? null)
     const pipeline = await openPipeline(config, 'read')
@@ -31,9 +31,14 @@ export const command = defineCommand({
       let records = 0
       for (let partition = 0; partition < pipeline.partitions && !stop.aborted; partition++) {
         for await (const { messages } of pipeline.transport.read(view.topic, partition, 0, { signal: stop })) {
-          for (const { value } of messages) {
+          for (const { value, offset } of messages) {
             if (value === null) continue
-            const record = await pipeline.serde.decode(noun, value)
+            const record = await pipeline.serde.decodeOwn(noun, value)
+            if (!record) {
+              const place = `${view.topic}/${partition}/${offset}`
+              log.warn({ topic: view.topic, partition, offset }, `${place} is no record of this topic and is left out`)
+              continue
+            }
             if (!view.keeps(record)) continue
             await writer.write({ ...record })
             records++

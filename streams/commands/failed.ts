@@ -45,8 +45,8 @@ export const command = defineCommand({
 async function readLetters({ transport, serde }: Pipeline, code: string | undefined): Promise<Failed[]> {
   const letters: Failed[] = []
   for await (const { value } of transport.compacted('failed')) {
-    const letter = await serde.decode('failed', value)
-    if (code === undefined || letter.code === code) letters.push(letter)
+    const letter = await serde.decodeOwn('failed', value)
+    if (letter && (code === undefined || letter.code === code)) letters.push(letter)
   }
   return letters
 }

@@ -12,6 +12,7 @@ const commands: Record<string, () => Promise<{ command: Command }>> = {
   variants: () => import('./variants.ts'),
   trace: () => import('./trace.ts'),
   failed: () => import('./failed.ts'),
+  cache: () => import('./cache.ts'),
   export: () => import('./export.ts'),
   prompt: () => import('./prompt.ts'),
   schema: () => import('./schema.ts'),

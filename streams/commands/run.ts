@@ -2,10 +2,13 @@ import { z } from 'zod'
 import { messageOf, SituError } from '../../schemas/errors.ts'
 import { bindStages } from '../bind.ts'
 import type { Config } from '../config.ts'
+import { confirmFirstRun } from '../estimate/first-run.ts'
+import { RemainingWork } from '../estimate/remaining.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { applyRetention } from '../retention.ts'
 import { Run, type RunOptions, type RunSummary, standingFailures } from '../run.ts'
+import type { EndpointWaiting } from '../spending/endpoints.ts'
 import { ModelCalls } from '../spending/model-calls.ts'
 import { spendingSettingNames } from '../spending-settings.ts'
 import type { StageBinding } from '../task/stage-binding.ts'
@@ -17,6 +20,14 @@ import { mainVariant, type Stage, selectStages } from '../topology.ts'
 import { confirmStage, placeOn, readVariants } from '../variants.ts'
 
 const retentionIntervalMs = 60_000
+/** Calls that wait for less than this are not worth a word. */
+const shownWaitMs = 500
+
+/** Option of the commands that ask before their first calls. */
+export const agreed = z
+  .boolean()
+  .default(false)
+  .describe('Do not ask before the first calls to a model, without a limit on what they may cost.')
 
 export const command = defineCommand({
   name: 'run',
@@ -51,6 +62,7 @@ export const command = defineCommand({
       .boolean()
       .default(false)
       .describe('Go on though prompt, model, parameters or options have changed.'),
+    yes: agreed,
   },
   examples: [
     'situ run extract',
@@ -62,6 +74,7 @@ export const command = defineCommand({
     'A second run on the same folder takes the tasks that are free and names those that are held.',
     '--metrics-port serves /metrics (Prometheus), /live (a restart may help) and /ready (it works now).',
     'SIGINT and SIGTERM end it cleanly within --drain-seconds; the next run goes on from there.',
+    'The first run with a model, without --max-usd, --max-tokens, --max-calls or the like, shows its forecast and asks.',
   ],
   async run(context, options) {
     if (options.follow && options.untilIdle)
@@ -72,12 +85,15 @@ export const command = defineCommand({
     const pipeline = await openPipeline(config, 'change')
     try {
       const bindings = placeOn((await readVariants(pipeline)).main, bound)
+      const { retry } = runOptions(config, context.stop)
+      const { follow, yes } = options
+      await confirmFirstRun(context, pipeline, { bindings, retry, limit: options.limit ?? null, follow, yes })
       const confirm = (stage: Stage) => confirmStage(pipeline, mainVariant, stage)
-      const summary = await withModelCalls(context, pipeline, bindings, calls => {
+      const summary = await withModelCalls(context, pipeline, bindings, (calls, waiting) => {
         const limit = options.limit ?? null
         const own = { ...runOptions(config, context.stop), ...options, ...calls, confirm, bindings, limit }
         const run = new Run(pipeline, own, log)
-        const work = () => runWithProgress(run, pipeline)
+        const work = () => runWithProgress(run, pipeline, waiting)
         return withRetention(context, pipeline, () => withMetrics(context, pipeline, run, work))
       })
       await reportRun(context, summary)
@@ -139,12 +155,12 @@ export async function withModelCalls<T>(
   { config, log }: Pick<CommandContext, 'config' | 'log'>,
   { clock }: Pipeline,
   bindings: readonly StageBinding[],
-  work: (options: Pick<RunOptions, 'callerOf' | 'spent'>) => Promise<T>,
+  work: (options: Pick<RunOptions, 'callerOf' | 'spent'>, waiting: () => readonly EndpointWaiting[]) => Promise<T>,
 ): Promise<T> {
   const calls = await ModelCalls.open(bindings, { config, clock, log })
-  if (!calls) return work({})
+  if (!calls) return work({}, () => [])
   try {
-    return await work({ callerOf: binding => calls.callerOf(binding), spent: calls.spent })
+    return await work({ callerOf: binding => calls.callerOf(binding), spent: calls.spent }, () => calls.waiting)
   } finally {
     await calls.close(config.settings.drainSeconds * 1000)
   }
@@ -169,13 +185,26 @@ export function runOptions({ settings }: Config, stop: AbortSignal): Omit<RunOpt
   }
 }
 
-export async function runWithProgress(run: Run, { clock }: Pipeline): Promise<RunSummary> {
-  const progress = new Progress(process.stderr, clock, () => progressLine(run))
+/** @param waiting - What model calls wait for. */
+export async function runWithProgress(
+  run: Run,
+  { clock }: Pipeline,
+  waiting: () => readonly EndpointWaiting[],
+): Promise<RunSummary> {
+  const rest = new RemainingWork(run, clock)
+  const line = () => [progressLine(run), rest.text, waitingText(waiting())].filter(part => part !== '').join('; ')
+  const progress = new Progress(process.stderr, clock, line)
   try {
     return await run.work()
   } finally {
     progress.end()
   }
+}
+
+/** Such as `waiting: tokens per minute`; causes that are over in a moment are left out. */
+function waitingText(waiting: readonly EndpointWaiting[]): string {
+  const causes = new Set(waiting.flatMap(({ cause, sinceMs }) => (sinceMs >= shownWaitMs ? cause : [])))
+  return causes.size === 0 ? '' : `waiting: ${[...causes].join(', ')}`
 }
 
 /** Such as `extract 66 (2 dropped), situate 40 + 16 in flight`. */

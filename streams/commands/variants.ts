@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises'
 import { z } from 'zod'
 import { SituError } from '../../schemas/errors.ts'
 import { type Difference, listVariants, type VariantInfo } from '../inspect/variants.ts'
@@ -7,6 +6,7 @@ import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { promote, removeVariant } from '../promotion.ts'
 import { closestName } from '../terminal/closest-name.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
+import { confirm } from '../terminal/confirm.ts'
 import { readVariants } from '../variants.ts'
 
 const verbs = ['list', 'promote', 'remove'] as const
@@ -116,20 +116,8 @@ async function remove(
   return 0
 }
 
-/** @throws {SituError} USAGE where nobody can be asked. */
 async function isAgreed(pipeline: Pipeline, name: string, signal: AbortSignal): Promise<boolean> {
-  if (!process.stdin.isTTY) {
-    throw new SituError('USAGE', `situ variants remove ${name} asks first: without a terminal it needs --yes`)
-  }
   const info = (await listVariants(pipeline)).find(one => one.name === name)
   const counts = Object.entries(info?.records ?? {}).map(([noun, count]) => `${count} ${noun}`)
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  try {
-    const answer = await terminal.question(`Remove ${name} with ${counts.join(', ')}? [y/N] `, { signal })
-    return /^y(es)?$/i.test(answer.trim())
-  } catch {
-    return false
-  } finally {
-    terminal.close()
-  }
+  return confirm(`situ variants remove ${name}`, `Remove ${name} with ${counts.join(', ')}?`, signal)
 }

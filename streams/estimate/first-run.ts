@@ -28,7 +28,7 @@ export interface FirstRunOptions {
  * Asks before the first calls of a log that may cost something: a model but the stand-in, no limit on spending, and no
  * call recorded for the chosen stages. Shows what they may take.
  *
- * @throws {SituError} NOT_CONFIRMED where the answer is no, or nobody can be asked.
+ * @throws {SituError} USAGE where the answer is no, or nobody can be asked.
  */
 export async function confirmFirstRun(
   { config, log, stop }: Pick<CommandContext, 'config' | 'log' | 'stop'>,
@@ -49,9 +49,9 @@ export async function confirmFirstRun(
   process.stderr.write(`${renderForecast(forecast)}${later}\n\n`)
   const ways = 'situ estimate tells more by a sample; --max-usd, --max-tokens and --max-calls set a limit'
   if (!canAsk()) {
-    throw new SituError('NOT_CONFIRMED', `nothing was done: say --yes, or set a limit such as --max-usd; ${ways}`)
+    throw new SituError('USAGE', `nothing was done: say --yes, or set a limit such as --max-usd; ${ways}`)
   }
-  if (!(await confirm('Go on?', stop))) throw new SituError('NOT_CONFIRMED', `nothing was done; ${ways}`)
+  if (!(await confirm('situ run', 'Go on?', stop))) throw new SituError('USAGE', `nothing was done; ${ways}`)
 }
 
 function models(bindings: readonly StageBinding[]): string {

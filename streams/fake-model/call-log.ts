@@ -12,7 +12,8 @@ export interface LogEntry {
   /** Name of the reply schema; of the route where there is none. */
   step: string
   /**
-   * How it ended: `ok`, the kind of the fault, `rate-limited`, `down`, `unauthorized`, `not-found`, `bad-request`, or
+   * How it ended: `ok`, the kind of the fault, `rate-limited`, `down`, `unauthorized`, `not-found`,
+   * `context-exceeded`, `bad-request`, or
    * `client-gone` where the client left before it had everything.
    */
   outcome?: string

@@ -39,7 +39,7 @@ export async function play(fault: Fault, call: Call, wantedTokens: number, now: 
       return {
         kind: 'raw',
         name,
-        body: '<!doctype html><title>Login</title><h1>Welcome</h1>',
+        body: '<!doctype html><html><title>Login</title><h1>Welcome</h1>',
         contentType: 'text/html',
       }
     default:

@@ -1,11 +1,11 @@
-import { hash } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { canonicalJson } from '../../operators/hash.ts'
 import { messageOf } from '../../schemas/errors.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { type Call, type ChatRequest, type Director, errorBody, type Reply, type Route } from './behaviour.ts'
+import { ArrivedCall, fingerprintOf, isMalformed, malformed, readRequest } from './arrived-call.ts'
+import { type Call, type ChatRequest, type Director, errorBody, type Route } from './behaviour.ts'
 import type { CallLog } from './call-log.ts'
 import { Exchange, type ExchangeOptions } from './exchange.ts'
 import type { Replies } from './replies.ts'
@@ -18,6 +18,13 @@ const routes: Readonly<Record<string, Route>> = {
 /** Longer than any client keeps an idle connection: else a call may meet a connection that is just being closed. */
 const keepAliveMs = 10 * 60_000
 const backlog = 4_096
+/**
+ * Below the ports that systems give to outgoing connections: a client that keeps asking for a closed port would one day
+ * be given that very port, and talk to itself.
+ */
+const freePorts = [12_000, 32_000] as const
+const maxTries = 100
+const rebindMs = 20
 
 /** An answer to what is no call of the API: a status and JSON. */
 export interface PlainAnswer {
@@ -57,6 +64,7 @@ export class FakeModelServer implements AsyncDisposable {
   readonly #counts = { calls: 0, maxOpen: 0, promptTokens: 0, completionTokens: 0 }
   readonly #byStatus: Record<string, number> = {}
   readonly #byOutcome: Record<string, number> = {}
+  #empty = Promise.withResolvers<void>()
   #address: AddressInfo | null = null
 
   constructor(options: ServerOptions) {
@@ -72,10 +80,14 @@ export class FakeModelServer implements AsyncDisposable {
 
   /** @param port - 0 takes a free one. */
   async listen(port = 0, host = '127.0.0.1'): Promise<void> {
-    const listening = once(this.#server, 'listening')
-    this.#server.listen({ port, host, backlog })
-    await listening
-    this.#address = this.#server.address() as AddressInfo
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.#bind(port || randomInt(...freePorts), host)
+        return
+      } catch (error) {
+        if (port !== 0 || tries === maxTries || !isTaken(error)) throw error
+      }
+    }
   }
 
   /** Base URL for a client. */
@@ -91,14 +103,20 @@ export class FakeModelServer implements AsyncDisposable {
 
   /** Refuses connections and cuts those that are open, until `resume`. */
   async suspend(): Promise<void> {
-    for (const exchange of this.#open) exchange.cut()
     await this.#end()
   }
 
   /** Listens again where it did before. */
   async resume(): Promise<void> {
-    if (this.#server.listening || !this.#address || this.#closing.signal.aborted) return
-    await this.listen(this.#address.port, this.#address.address)
+    const closing = this.#closing.signal
+    while (this.#address && !this.#server.listening && !closing.aborted) {
+      try {
+        await this.#bind(this.#address.port, this.#address.address)
+      } catch (error) {
+        if (!isTaken(error)) throw error
+        await this.#clock.sleep(rebindMs, closing)
+      }
+    }
   }
 
   /** Ends everything, the hanging calls too. */
@@ -111,11 +129,21 @@ export class FakeModelServer implements AsyncDisposable {
     return this.close()
   }
 
+  async #bind(port: number, host: string): Promise<void> {
+    const listening = once(this.#server, 'listening')
+    this.#server.listen({ port, host, backlog })
+    await listening
+    this.#address = this.#server.address() as AddressInfo
+  }
+
   async #end(): Promise<void> {
+    for (const exchange of this.#open) exchange.cut()
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#server.close(() => resolve())
     this.#server.closeAllConnections()
     await promise
+    // The last calls end after their connections.
+    if (this.#open.size > 0) await this.#empty.promise
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -128,7 +156,7 @@ export class FakeModelServer implements AsyncDisposable {
       answer(response, status, body)
       return
     }
-    const exchange = this.#begin(route, path, request, readJson(text), response)
+    const exchange = this.#begin(route, path, request, readRequest(text), response)
     const outcome = isMalformed(route, exchange.call.request)
       ? { kind: 'status' as const, name: 'bad-request', status: 400, body: errorBody(malformed[route]) }
       : await this.#options.director.direct(exchange.call)
@@ -169,36 +197,9 @@ export class FakeModelServer implements AsyncDisposable {
     const time = this.#clock.now()
     const latencyMs = time - exchange.arrivedAt
     this.#options.log?.write({ event: 'ended', ...entryOf(exchange.call, time), outcome, status, ...tokens, latencyMs })
-  }
-}
-
-class ArrivedCall implements Call {
-  readonly number: number
-  readonly route: Route
-  readonly path: string
-  readonly headers: IncomingMessage['headers']
-  readonly request: ChatRequest
-  readonly fingerprint: string
-  readonly occurrence: number
-  readonly #replies: Replies
-  #made: { wantedTokens: number; reply: Promise<Reply> | Reply } | null = null
-
-  constructor(facts: Omit<Call, 'reply'>, replies: Replies) {
-    this.number = facts.number
-    this.route = facts.route
-    this.path = facts.path
-    this.headers = facts.headers
-    this.request = facts.request
-    this.fingerprint = facts.fingerprint
-    this.occurrence = facts.occurrence
-    this.#replies = replies
-  }
-
-  async reply(wantedTokens = 0): Promise<Reply> {
-    if (this.#made?.wantedTokens !== wantedTokens) {
-      this.#made = { wantedTokens, reply: this.#replies.of(this.route, this.request, this.occurrence, wantedTokens) }
-    }
-    return this.#made.reply
+    if (this.#open.size > 0) return
+    this.#empty.resolve()
+    this.#empty = Promise.withResolvers()
   }
 }
 
@@ -207,33 +208,8 @@ function entryOf({ number, fingerprint, route, request }: Call, time: number) {
   return { call: number, time, fingerprint, step }
 }
 
-function fingerprintOf(route: Route, { model, messages, response_format, ...parameters }: ChatRequest): string {
-  const rest = canonicalJson(parameters)
-  return hash('sha256', JSON.stringify([route, model, messages ?? null, response_format ?? null, rest]))
-}
-
-const malformed: Readonly<Record<Route, string>> = {
-  chat: 'expected JSON with a model and messages of a role and a text, and no stream',
-  embeddings: 'expected JSON with a model and an input',
-  moderations: 'expected JSON with an input',
-}
-
-function isMalformed(route: Route, { model, messages, stream, input }: ChatRequest): boolean {
-  if (route === 'moderations') return input === undefined
-  if (typeof model !== 'string') return true
-  if (route === 'embeddings') return input === undefined
-  return stream === true || !Array.isArray(messages) || messages.some(message => typeof message?.content !== 'string')
-}
-
-/** Of what is no object, an empty one: it is refused then. */
-function readJson(text: string): ChatRequest {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (value !== null && typeof value === 'object') return value as ChatRequest
-  } catch {
-    // Refused below, as any other body.
-  }
-  return {} as ChatRequest
+function isTaken(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
 }
 
 function bodyOf(request: IncomingMessage): Promise<string> {

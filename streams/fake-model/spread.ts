@@ -10,7 +10,7 @@ export const spread = z.union(
     z.number().min(0),
     z
       .strictObject({ median: z.number().positive(), p99: z.number().positive() })
-      .refine(({ median, p99 }) => p99 >= median),
+      .refine(({ median, p99 }) => p99 >= median, { error: 'p99 is below the median' }),
   ],
   { error: 'expected a number, or { median, p99 } with p99 at least the median' },
 )

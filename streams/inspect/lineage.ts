@@ -110,8 +110,8 @@ async function twinOf(
 ): Promise<string | null> {
   let twin: string | null = null
   for await (const { value } of pipeline.transport.children('dropped', id)) {
-    const dropped = await pipeline.serde.decode('dropped', value)
-    if (dropped.operator === operator && dropped.variant === variant) twin = dropped.twin
+    const dropped = await pipeline.serde.decodeOwn('dropped', value)
+    if (dropped?.operator === operator && dropped.variant === variant) twin = dropped.twin
   }
   return twin
 }

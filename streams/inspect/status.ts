@@ -37,8 +37,9 @@ export interface Status {
 }
 
 /** The task records of a survey of the topic `task`. */
-export function readTasks({ serde }: Pipeline, { messages }: Survey): Promise<Task[]> {
-  return Promise.all(messages.map(({ value }) => serde.decode('task', value)))
+export async function readTasks({ serde }: Pipeline, { messages }: Survey): Promise<Task[]> {
+  const tasks = await Promise.all(messages.map(({ value }) => serde.decodeOwn('task', value)))
+  return tasks.filter(task => task !== null)
 }
 
 /** The state of the whole log, from counters: its time does not grow with the log. */

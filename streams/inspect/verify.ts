@@ -84,13 +84,17 @@ async function readOutcomes(
     }
   }
   for await (const message of surveyed(pipeline, survey, 'dropped', stop)) {
-    const { operator, variant, input, id } = await pipeline.serde.decode('dropped', message.value)
+    const record = await pipeline.serde.decodeOwn('dropped', message.value)
+    if (!record) continue
+    const { operator, variant, input, id } = record
     const { own, droppedFrom } = of(operator, variant)
     if (message.offset >= (droppedFrom[message.partition] ?? 0)) own.add('dropped', input ?? id)
   }
   for await (const message of pipeline.transport.compacted('failed')) {
     if (stop.aborted) break
-    const { operator, variant, input, id } = await pipeline.serde.decode('failed', message.value)
+    const record = await pipeline.serde.decodeOwn('failed', message.value)
+    if (!record) continue
+    const { operator, variant, input, id } = record
     const { own } = of(operator, variant)
     if (input === null) own.unread.add(id)
     else own.add('failed', input)

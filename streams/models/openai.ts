@@ -1,17 +1,14 @@
-import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai'
-import { Agent } from 'undici'
+import OpenAI, { APIConnectionError, APIConnectionTimeoutError } from 'openai'
 import type { FinishReason, Model, ModelReply, ModelRequest, Parameters } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
-import { connectionFailure, Failures, isConnectTimeout, refusesFormat, type StatusAnswer } from './openai/failures.ts'
+import { messageBytes } from '../message-text.ts'
+import { connectionFailure, Failures, refusesFormat } from './openai/failures.ts'
+import { type Answer, answerOf, fetchAnswer } from './openai/fetch-answer.ts'
 import { type Format, formatMemoryOf, responseFormat } from './openai/format-memory.ts'
 import { readRateLimits } from './openai/rate-limits.ts'
 import { type ChatCompletion, chatCompletion } from './openai/response.ts'
 
-/** A chat completion has a few hundred kilobytes at most; an endpoint that sends more than this is broken. */
-const maxResponseBytes = 32 * 1024 * 1024
 const maxTimeoutMs = 2 ** 31 - 2
-/** Node's own gives up after 300 s without a first byte, or without a further one; here the call's own time counts. */
-const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0 })
 /** What a call sets itself. */
 const ownParameters = ['model', 'messages', 'stream']
 
@@ -42,7 +39,8 @@ export class OpenAiModel implements Model {
   readonly #failures: Failures
   readonly #structuredOutput: Format
   readonly #timeoutMs: number
-  readonly #closing = new AbortController()
+  readonly #open = new Set<Call>()
+  #closed: SituError | null = null
 
   /** @throws {SituError} CONFIGURATION_INVALID */
   constructor(options: OpenAiOptions) {
@@ -63,9 +61,7 @@ export class OpenAiModel implements Model {
       maxRetries: 0,
       timeout: this.#timeoutMs,
       logLevel: 'off',
-      fetch: fetchWhole,
-      // The same class; its types come from two packages.
-      fetchOptions: { dispatcher } as object,
+      fetch: fetchAnswer,
     })
     this.#failures = new Failures(`${options.endpoint} (${options.model})`, options.apiKey)
   }
@@ -77,45 +73,56 @@ export class OpenAiModel implements Model {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort(new SituError('TRANSPORT_CLOSED', `the model ${this.endpoint} is closed`))
+    this.#closed = new SituError('TRANSPORT_CLOSED', `the model ${this.endpoint} is closed`)
+    for (const call of this.#open) call.end(this.#closed)
   }
 
   async #call(request: ModelRequest, format: Format): Promise<ModelReply> {
-    const call = new Call(this.#timeoutMs, [request.signal, this.#closing.signal])
+    if (this.#closed) throw this.#closed
+    const call = new Call(this.#timeoutMs, request.signal)
+    this.#open.add(call)
     try {
-      const options = { body: this.#body(request, format), signal: call.signal, timeout: this.#timeoutMs }
-      const response = await call.race(this.#client.post('/chat/completions', options).asResponse())
-      const text = await call.race(this.#read(response))
-      const rateLimits = readRateLimits(response.headers)
-      return { ...this.#replyOf(parse(text), text), ...(rateLimits.length > 0 && { rateLimits }) }
+      return this.#replyOf(await call.race(this.#post(this.#body(request, format), call.signal)))
     } catch (error) {
       if (call.isEnded) throw call.reason
       throw this.#failureOf(error, call)
     } finally {
-      call.end()
+      this.#open.delete(call)
+      call.clear()
     }
   }
 
-  #body({ messages, replySchema, sample, replyTokens }: ModelRequest, format: Format): Record<string, unknown> {
+  async #post(body: Buffer, signal: AbortSignal): Promise<Answer> {
+    const options = { body, headers: { 'content-type': 'application/json' }, signal, timeout: this.#timeoutMs }
+    return answerOf(await this.#client.post('/chat/completions', options).asResponse())
+  }
+
+  /** The same bytes as JSON of the whole; the messages are made into text once for all who need it. */
+  #body({ messages, replySchema, sample, replyTokens }: ModelRequest, format: Format): Buffer {
     const { seed } = this.parameters
     const limit = Object.hasOwn(this.parameters, 'max_completion_tokens') ? 'max_completion_tokens' : 'max_tokens'
-    return {
-      model: this.model,
-      messages,
+    const rest = JSON.stringify({
       ...this.parameters,
       ...(sample > 0 && typeof seed === 'number' ? { seed: seed + sample } : {}),
       ...(replyTokens === undefined ? {} : { [limit]: replyTokens }),
       ...responseFormat(format, replySchema),
-    }
+    })
+    return Buffer.concat([
+      Buffer.from(`{"model":${JSON.stringify(this.model)},"messages":`),
+      messageBytes(messages),
+      Buffer.from(rest === '{}' ? '}' : `,${rest.slice(1)}`),
+    ])
   }
 
-  async #read(response: Response): Promise<string> {
-    const { text, error } = await readBody(response)
+  #replyOf({ status, headers, text, error }: Answer): ModelReply {
+    if (status < 200 || status > 299) throw this.#failures.ofStatus({ status, headers, body: text })
     if (error) throw this.#failures.broken('the answer ends early or has no end', text, error)
-    return text
+    const rateLimits = readRateLimits(headers)
+    return { ...this.#read(text), ...(rateLimits.length > 0 && { rateLimits }) }
   }
 
-  #replyOf(parsed: unknown, text: string): ModelReply {
+  #read(text: string): ModelReply {
+    const parsed = parse(text)
     const checked = chatCompletion.safeParse(parsed)
     if (!checked.success) {
       const [issue] = checked.error.issues
@@ -128,24 +135,20 @@ export class OpenAiModel implements Model {
   }
 
   #failureOf(error: unknown, call: Call): unknown {
+    if (error instanceof SituError) return error
     if (call.isOver || error instanceof APIConnectionTimeoutError) {
       return this.#failures.make('MODEL_TIMEOUT', `no answer within ${this.#timeoutMs} ms`, { cause: error })
     }
-    if (error instanceof APIConnectionError) {
-      const { code, message } = connectionFailure(error.cause ?? error, this.#client.baseURL)
-      return this.#failures.make(code, message, { cause: error.cause ?? error })
-    }
-    if (error instanceof APIError && error.status !== undefined) {
-      return this.#failures.ofStatus(error as StatusAnswer)
-    }
-    return error
+    const cause = error instanceof APIConnectionError ? (error.cause ?? error) : error
+    const { code, message } = connectionFailure(cause, this.#client.baseURL)
+    return this.#failures.make(code, message, { cause })
   }
 }
 
 /** The signal of one call: ended by the caller, by `close` or by its time. */
 class Call {
   readonly #controller = new AbortController()
-  readonly #signals: readonly AbortSignal[]
+  readonly #outer: AbortSignal
   readonly #timer: NodeJS.Timeout
   readonly #stop = Promise.withResolvers<never>()
   /** Ended by the caller or by `close`, for this reason. */
@@ -154,14 +157,12 @@ class Call {
   /** Its time is over. */
   isOver = false
 
-  constructor(timeoutMs: number, signals: readonly AbortSignal[]) {
-    this.#signals = signals
+  constructor(timeoutMs: number, outer: AbortSignal) {
+    this.#outer = outer
     this.#stop.promise.catch(() => {})
     this.#timer = setTimeout(() => this.#timeout(), timeoutMs)
-    for (const signal of signals) {
-      signal.addEventListener('abort', this.#abort, { once: true })
-      if (signal.aborted) this.#abort()
-    }
+    outer.addEventListener('abort', this.#abort, { once: true })
+    if (outer.aborted) this.#abort()
   }
 
   get signal(): AbortSignal {
@@ -173,55 +174,25 @@ class Call {
     return Promise.race([work, this.#stop.promise])
   }
 
-  end(): void {
-    clearTimeout(this.#timer)
-    for (const signal of this.#signals) signal.removeEventListener('abort', this.#abort)
-  }
-
-  readonly #abort = (): void => {
+  end(reason: unknown): void {
     this.isEnded = true
-    this.reason = this.#signals.find(signal => signal.aborted)?.reason
-    this.#stop.reject(this.reason)
+    this.reason = reason
+    this.#stop.reject(reason)
     this.#controller.abort()
   }
+
+  clear(): void {
+    clearTimeout(this.#timer)
+    this.#outer.removeEventListener('abort', this.#abort)
+  }
+
+  readonly #abort = (): void => this.end(this.#outer.reason)
 
   #timeout(): void {
     this.isOver = true
     this.#stop.reject(new Error('the time is over'))
     this.#controller.abort()
   }
-}
-
-/**
- * The client keeps only the member `error` of a refusal, and other servers name it otherwise: so the whole body goes
- * there. It also calls a connection that was never made a timeout: that is told apart here.
- */
-async function fetchWhole(url: string | URL | Request, init?: RequestInit): Promise<Response> {
-  const response = await fetch(url, init).catch((error: unknown) => {
-    throw isConnectTimeout(error) ? new Error('no connection was made') : error
-  })
-  if (response.ok || response.status === 304) return response
-  const { text } = await readBody(response)
-  const headers = new Headers(response.headers)
-  for (const name of ['content-length', 'content-encoding', 'transfer-encoding']) headers.delete(name)
-  return new Response(JSON.stringify({ error: { body: text } }), { status: response.status, headers })
-}
-
-/** What came of the body, and what ended it where that was not its end. */
-async function readBody(response: Response): Promise<{ text: string; error: unknown }> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  let error: unknown = null
-  try {
-    for await (const chunk of response.body ?? []) {
-      chunks.push(chunk)
-      bytes += chunk.byteLength
-      if (bytes > maxResponseBytes) throw new RangeError(`the answer has more than ${maxResponseBytes} bytes`)
-    }
-  } catch (thrown) {
-    error = thrown
-  }
-  return { text: Buffer.concat(chunks).toString('utf8'), error }
 }
 
 function parse(text: string): unknown {

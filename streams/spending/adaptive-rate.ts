@@ -10,9 +10,8 @@ const provenMs = 1_500
 /** What is left of the rate that was refused. */
 const decrease = 0.9
 const steepestDecrease = 0.5
-/** How long the rate stays below the one that was refused: so many calls, in these bounds. */
-const plateauCalls = 150
-const plateauMs = { least: 6_000, most: 12_000 }
+/** How long the rate stays below the one that was refused. */
+const plateauMs = 12_000
 /** Beyond the plateau the rate doubles after this time, then faster: five times the rate after 6 seconds. */
 const probingMs = 3_500
 const probingPower = 1.5
@@ -126,10 +125,8 @@ export class AdaptiveRate {
   /** @param busyMs - Time since the last decrease. */
   #rateAt(busyMs: number): number {
     if (this.#ceiling === null) return startPerSecond * 2 ** (busyMs / doublingMs)
-    const wanted = (plateauCalls / this.#ceiling) * 1000
-    const plateau = Math.min(plateauMs.most, Math.max(plateauMs.least, wanted))
-    if (busyMs < plateau) return this.#ceiling * (1 - (1 - this.#factor) * (1 - busyMs / plateau) ** 3)
-    return this.#ceiling * 2 ** (((busyMs - plateau) / probingMs) ** probingPower)
+    if (busyMs < plateauMs) return this.#ceiling * (1 - (1 - this.#factor) * (1 - busyMs / plateauMs) ** 3)
+    return this.#ceiling * 2 ** (((busyMs - plateauMs) / probingMs) ** probingPower)
   }
 
   /** Calls a second of the last two seconds, one too many rather than too few. */

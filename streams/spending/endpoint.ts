@@ -27,7 +27,10 @@ const probe = {
   replyTokens: 1,
 } as const satisfies Partial<ModelRequest>
 const probeEveryMs = 1_000
-const probeTimeoutMs = 30_000
+/** How long a probe may take; doubled for each one that took longer, since a busy server answers late. */
+const probeTimeoutMs = { first: 10_000, longest: 300_000 }
+
+const probeTookTooLong = new Error('the probe took too long')
 
 /** An endpoint that answers so may be down. */
 export const downCodes: readonly ErrorCode[] = [
@@ -77,6 +80,7 @@ export class Endpoint {
   readonly #onProbe: EndpointPorts['onProbe']
   #probe: Promise<void> | null = null
   #probedAt = Number.NEGATIVE_INFINITY
+  #probeTimeoutMs = probeTimeoutMs.first
   #notBefore = Number.NEGATIVE_INFINITY
   /** Whether `notBefore` is what the endpoint asked for. */
   #isAsked = false
@@ -222,14 +226,16 @@ export class Endpoint {
     const timeout = new AbortController()
     this.#probedAt = this.#clock.now()
     this.#rate.take(this.#probedAt)
-    void this.#clock.sleep(probeTimeoutMs, ended.signal).then(() => timeout.abort(new Error('the probe took too long')))
+    void this.#clock.sleep(this.#probeTimeoutMs, ended.signal).then(() => timeout.abort(probeTookTooLong))
     const request = { ...probe, sample: 0, signal: AbortSignal.any([signal, timeout.signal]) }
     try {
       const reply = await this.#breaker.run(this.#breaker.enter(), () => this.model.complete(request))
       this.#answeredAt = this.#clock.now()
+      this.#probeTimeoutMs = probeTimeoutMs.first
       await this.#onProbe?.(this.model, reply)
     } catch (error) {
       if (verdict(error) === 'up') this.#answeredAt = this.#clock.now()
+      if (error === probeTookTooLong) this.#probeTimeoutMs = Math.min(2 * this.#probeTimeoutMs, probeTimeoutMs.longest)
       this.#failure(error, this.#probedAt)
     } finally {
       ended.abort()

@@ -1,6 +1,7 @@
 import { canonicalJson, hash } from '../../operators/hash.ts'
 import type { ModelReply } from '../../operators/model.ts'
 import type { Clock } from '../clock.ts'
+import { hashMessages } from '../message-text.ts'
 import { closedError } from '../transports/outgoing.ts'
 import { type Call, type Caller, CallRefused, type CallResult } from './caller.ts'
 import { OpenCall } from './open-call.ts'
@@ -146,7 +147,6 @@ export class ReplyCache implements Caller {
 
 /** Hash of what is asked: two requests with one key are the same question with the same number. */
 export function requestKey({ model, messages, replySchema, sample, replyTokens = model.replyTokens }: Call): string {
-  const parts = messages.flatMap(({ role, content }) => [role, content])
   return hash(
     'reply',
     model.model,
@@ -154,7 +154,7 @@ export function requestKey({ model, messages, replySchema, sample, replyTokens =
     String(replyTokens === model.replyTokens ? '' : replyTokens),
     textOf(replySchema),
     String(sample),
-    ...parts,
+    hashMessages(messages),
   )
 }
 

@@ -39,7 +39,8 @@ export const raisedForMs = 2 * windowMs
  * Finds the first moment at which a turn fits all of its rates, behind every turn that was booked before, and books it.
  *
  * In no 60 seconds do the turns that may be used exceed the limit, provided that each is used within 1.5 s of its
- * moment, and that amounts are right or are made right by `settle`. Of the limit 93 % and more can be used, less where
+ * moment, and that amounts are right or are soon made right by `settle`: what is booked ahead by too low an estimate
+ * stays booked, so a process books a turn only for the call that goes next. Of the limit 93 % and more can be used, less where
  * single turns take more than 4 % of it: then the share of the largest one is lost.
  */
 export function book(bookings: readonly Booking[], now: number): { at: number; buckets: Bucket[] } {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { Model, ModelReply, ModelRequest } from '../../operators/model.ts'
 import type { Correction, RecordedModel } from '../../operators/operator.ts'
 import { cutBytes, maxRejectedBytes } from '../../operators/reply.ts'
@@ -7,6 +6,7 @@ import { SituError } from '../../schemas/errors.ts'
 import type { Attempt, Place, Provenance, Spent, Usage } from '../../schemas/records.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
+import { hashMessages } from '../message-text.ts'
 import { type Call, type Caller, CallRefused, type CallResult } from '../spending/caller.ts'
 import { CallRetries, type RetryPolicy } from './call-retries.ts'
 import type { RecordLimit } from './record-limit.ts'
@@ -264,11 +264,6 @@ function toldContext(answer: string): number | null {
     answer,
   )
   return found?.[1] ? Number(found[1]) : null
-}
-
-/** SHA-256 (hex) of the messages as they stand in the request. */
-export function hashMessages(messages: ModelRequest['messages']): string {
-  return createHash('sha256').update(JSON.stringify(messages)).digest('hex')
 }
 
 function sumUsage(attempts: readonly Attempt[]): Usage {

@@ -11,8 +11,8 @@ import type { RetryRequest } from './retry-requests.ts'
 import { Slots } from './slots.ts'
 import { count, emptyCounters, finished } from './task-record.ts'
 
-/** Most outcomes in one commit. */
-const commitRecords = 200
+/** So many outcomes do not wait for others; and most in one commit, unless the transport wants more. */
+const fullRecords = 200
 /** How long an outcome waits for others to be committed with. */
 const lingerMs = 10
 
@@ -103,7 +103,7 @@ export class Committer {
 
   async #flushSoon(): Promise<void> {
     if (this.#lingering) return
-    if (this.#completed.length < commitRecords) {
+    if (this.#completed.length < fullRecords) {
       this.#lingering = true
       await this.#ports.clock.sleep(lingerMs)
       this.#lingering = false
@@ -158,21 +158,27 @@ export class Committer {
   /** The next outcomes to commit: bounded in number and in bytes a partition; with state, always all of them. */
   #nextChunk(): Completed[] {
     const ready = this.#ports.ordered ? this.#inOrder() : this.#completed
-    const { maxCommitBytes } = this.#ports.transport.limits
+    const { maxCommitBytes, commitRecords = fullRecords } = this.#ports.transport.limits
     const bytes = new Map<string, number>()
+    let most = 0
     let taken = 0
     for (const { messages } of ready) {
       for (const { topic, partition, key, value } of messages) {
         const place = `${topic}/${partition}`
-        bytes.set(place, (bytes.get(place) ?? 0) + key.length + (value?.length ?? 0))
+        const sum = (bytes.get(place) ?? 0) + key.length + (value?.length ?? 0)
+        bytes.set(place, sum)
+        if (sum > most) most = sum
       }
-      const isFull = taken >= commitRecords || Math.max(...bytes.values()) > maxCommitBytes
+      const isFull = taken >= commitRecords || most > maxCommitBytes
       if (isFull && taken > 0 && !this.#ports.index) break
       taken++
     }
     const chunk = ready.slice(0, taken)
-    const gone = new Set(chunk)
-    this.#completed = this.#completed.filter(completed => !gone.has(completed))
+    if (ready === this.#completed) this.#completed = ready.slice(taken)
+    else {
+      const gone = new Set(chunk)
+      this.#completed = this.#completed.filter(completed => !gone.has(completed))
+    }
     this.#completedBytes -= chunk.reduce((sum, completed) => sum + bytesOf(completed), 0)
     return chunk
   }

@@ -34,14 +34,18 @@ export class Intake {
     this.#routing = topic ? new Routing(topic, stage, partition, { serde, partitions, maxMessageBytes }) : null
   }
 
-  /** @returns Null for a request that asks for nothing. */
-  async read(message: Message): Promise<Asked | null> {
+  /** @returns Null for a request that asks for nothing; no promise where nothing has to be waited for. */
+  read(message: Message): Asked | null | Promise<Asked | null> {
     if (message.topic === 'retry') return this.#readRetry(message)
     if (!this.#routing) return { input: message, request: null, forward: null }
-    if (!this.#routing.isOver(message.topic)) {
-      return { input: message, request: null, forward: await this.#routing.forward(message) }
+    return this.#readRouted(message, this.#routing)
+  }
+
+  async #readRouted(message: Message, routing: Routing): Promise<Asked> {
+    if (!routing.isOver(message.topic)) {
+      return { input: message, request: null, forward: await routing.forward(message) }
     }
-    const input = await this.#routing.open(message)
+    const input = await routing.open(message)
     return { input: input ?? message, request: null, forward: input ? null : [] }
   }
 

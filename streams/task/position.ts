@@ -17,7 +17,6 @@ export class Position {
   readonly #finishedBefore: readonly (readonly [first: number, last: number])[]
   /** Taken offsets from the oldest unfinished one on. */
   #entries: Entry[] = []
-  #byOffset = new Map<number, Entry>()
 
   constructor(topic: string, stored?: PositionRecord) {
     this.topic = topic
@@ -49,9 +48,7 @@ export class Position {
   /** Takes an offset, in ascending order. @returns False where an earlier run has finished it. */
   take(offset: number): boolean {
     const finished = this.wasFinished(offset)
-    const entry = { offset, committed: finished }
-    this.#entries.push(entry)
-    this.#byOffset.set(offset, entry)
+    this.#entries.push({ offset, committed: finished })
     this.readTo = offset + 1
     return !finished
   }
@@ -63,7 +60,7 @@ export class Position {
 
   /** Counts the offsets as committed; the returned function takes that back, for a commit that failed. */
   finish(offsets: readonly number[]): () => void {
-    const entries = offsets.flatMap(offset => this.#byOffset.get(offset) ?? [])
+    const entries = offsets.flatMap(offset => this.#entryOf(offset) ?? [])
     for (const entry of entries) entry.committed = true
     return () => {
       for (const entry of entries) entry.committed = false
@@ -74,8 +71,19 @@ export class Position {
   trim(): void {
     let open = this.#entries.findIndex(entry => !entry.committed)
     if (open < 0) open = this.#entries.length
-    for (const entry of this.#entries.slice(0, open)) this.#byOffset.delete(entry.offset)
     this.#entries = this.#entries.slice(open)
+  }
+
+  /** By halves: they lie in order. */
+  #entryOf(offset: number): Entry | undefined {
+    let [low, high] = [0, this.#entries.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.#entries[middle]?.offset ?? 0) < offset) low = middle + 1
+      else high = middle
+    }
+    const found = this.#entries[low]
+    return found?.offset === offset ? found : undefined
   }
 
   toRecord(): PositionRecord {

@@ -1,16 +1,19 @@
 import { messageOf, SituError } from '../../schemas/errors.ts'
 import type { Clock } from '../clock.ts'
 
-/** The time that one record may take. While it waits for an endpoint the time stands still: that is not its fault. */
+/**
+ * The time that one record may take. While it waits for an endpoint the time stands still: that is not its fault. Signal
+ * and timer are made when they are first needed: an operator that answers at once needs neither.
+ */
 export class RecordLimit {
-  readonly #controller = new AbortController()
-  readonly #aborted: Promise<never>
   readonly #outer: AbortSignal
   readonly #timeoutMs: number
   readonly #clock: Clock
-  readonly #forward: () => void
+  #controller: AbortController | null = null
+  #aborted: Promise<never> | null = null
+  #forward: (() => void) | null = null
   #leftMs: number
-  #runningSince = 0
+  #runningSince: number
   #timer: AbortController | null = null
   #holds = 0
   #timedOut = false
@@ -21,27 +24,41 @@ export class RecordLimit {
     this.#timeoutMs = timeoutMs
     this.#leftMs = timeoutMs
     this.#clock = clock
-    this.#forward = () => this.#controller.abort(outer.reason)
-    if (outer.aborted) this.#forward()
-    outer.addEventListener('abort', this.#forward, { once: true })
-    this.#aborted = new Promise((_, reject) => {
-      this.signal.addEventListener('abort', () => reject(this.signal.reason), { once: true })
-    })
-    this.#aborted.catch(() => {})
-    this.#start()
+    this.#runningSince = clock.now()
   }
 
   get signal(): AbortSignal {
-    return this.#controller.signal
+    return this.#begun().signal
+  }
+
+  #begun(): AbortController {
+    if (this.#controller) return this.#controller
+    const controller = new AbortController()
+    const { signal } = controller
+    this.#controller = controller
+    this.#forward = () => controller.abort(this.#outer.reason)
+    if (this.#outer.aborted) this.#forward()
+    this.#outer.addEventListener('abort', this.#forward, { once: true })
+    this.#aborted = new Promise((_, reject) => {
+      if (signal.aborted) reject(signal.reason)
+      else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    })
+    this.#aborted.catch(() => {})
+    this.#count()
+    if (this.#holds === 0) this.#start()
+    return controller
   }
 
   /** An operator that does not heed the signal must not hold its slot for ever. */
-  race<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#aborted])
+  race<T>(work: Promise<T> | T): Promise<T> | T {
+    if (!(work instanceof Promise)) return work
+    this.#begun()
+    return Promise.race([work, this.#aborted as Promise<never>])
   }
 
   /** Lets the time stand still from `true` to the `false` that goes with it. */
   hold(isWaiting: boolean): void {
+    this.#begun()
     if (isWaiting && this.#holds++ === 0) this.#stop()
     if (!isWaiting && --this.#holds === 0) this.#start()
   }
@@ -63,7 +80,7 @@ export class RecordLimit {
     this.#stop()
     // What still waits must not start the time again.
     this.#holds = Number.POSITIVE_INFINITY
-    this.#outer.removeEventListener('abort', this.#forward)
+    if (this.#forward) this.#outer.removeEventListener('abort', this.#forward)
   }
 
   #start(): void {
@@ -73,7 +90,7 @@ export class RecordLimit {
     void this.#clock.sleep(this.#leftMs, timer.signal).then(() => {
       if (timer.signal.aborted) return
       this.#timedOut = true
-      this.#controller.abort(new Error('record timeout'))
+      this.#controller?.abort(new Error('record timeout'))
     })
   }
 
@@ -81,6 +98,11 @@ export class RecordLimit {
     if (!this.#timer) return
     this.#timer.abort()
     this.#timer = null
+    this.#count()
+  }
+
+  /** Takes off what has run. */
+  #count(): void {
     this.#leftMs = Math.max(0, this.#leftMs - (this.#clock.now() - this.#runningSince))
   }
 }

@@ -75,7 +75,7 @@ export class RecordWorker {
     try {
       const record = identify(stage.operator.from, await this.#ports.serde.decode(stage.operator.from, message.value))
       place.id = record.id
-      const applied = await limit.race(work.apply(record))
+      const applied = await work.apply(record)
       return applied instanceof Drop ? work.dropped(applied) : work.done(applied)
     } catch (error) {
       if (signal.aborted || error instanceof CallRefused) throw error
@@ -109,13 +109,16 @@ class Work {
   /** Applies the operator; once more with less in its prompt, where the endpoint finds the first too long. */
   async apply(record: Records[Noun]): Promise<Draft<Noun>[] | Drop> {
     const { operator } = this.#binding.stage
-    const context = this.#context(record.id)
+    const context = new WorkContext(record.id, this.#ports, this.#limit, this.#recorder, demonstrations => {
+      this.#demonstrations = demonstrations
+      if (this.#recorder) this.#recorder.demonstrations = demonstrations
+    })
     try {
-      return await operator.apply(record, context)
+      return await this.#limit.race(operator.apply(record, context))
     } catch (error) {
       if (!this.#recorder?.shrink(error)) throw error
       try {
-        return await operator.apply(record, context)
+        return await this.#limit.race(operator.apply(record, context))
       } catch (second) {
         // Without room for a shorter prompt there was no second call: the endpoint's own answer says more.
         throw second instanceof SituError && second.code === 'MODEL_CONTEXT_EXCEEDED' ? error : second
@@ -132,7 +135,9 @@ class Work {
     const provenance = this.#recorder?.provenance()
     const messages = drafts.map((draft, index) => {
       const id = this.#binding.outputId(this.#place.id ?? '', this.#demonstrations, 0, index)
-      const made = { ...draft, id, ...(hasInput(noun) && { input: this.#place }), ...(provenance && { provenance }) }
+      const made: Record<string, unknown> = { ...draft, id }
+      if (hasInput(noun)) made.input = this.#place
+      if (provenance) made.provenance = provenance
       return this.#message(stage.output, noun, made as unknown as Records[Noun])
     })
     return this.#outcome({ kind: 'done', out: messages.length }, messages)
@@ -221,38 +226,62 @@ class Work {
     const partition = partitionOf(noun, record, partitions)
     return { topic, partition, key: record.id, ...encoded, parent: this.#place.id }
   }
+}
 
-  #context(id: string): Context<Record<string, unknown>> {
-    const { binding, tokenizer, index } = this.#ports
-    const recorder = this.#recorder
-    const declared = <T>(port: T | null | undefined, name: string): T => {
-      if (port === null || port === undefined) {
-        throw new SituError('OPERATOR_BUG', `${binding.stage.name}: uses the port ${name} without declaring it`)
-      }
-      return port
-    }
-    return {
-      id,
-      options: binding.options,
-      tokenizer,
-      signal: this.#limit.signal,
-      get prompt() {
-        return declared(binding.prompt, 'prompt')
-      },
-      get model(): RecordedModel {
-        return declared(recorder, 'model')
-      },
-      get demonstrations() {
-        return declared(binding.snapshot, 'demonstrations')
-      },
-      get index() {
-        return declared(index, 'index')
-      },
-      showed: demonstrations => {
-        this.#demonstrations = demonstrations
-        if (recorder) recorder.demonstrations = demonstrations
-      },
-    }
+/** What the operator of one record gets. A class: an object with getters of its own costs more than many operators. */
+class WorkContext implements Context<Record<string, unknown>> {
+  readonly id: string
+  readonly showed: (demonstrationIds: readonly string[]) => void
+  readonly #ports: RecordWorkerPorts
+  readonly #limit: RecordLimit
+  readonly #recorder: CallRecorder | null
+
+  constructor(
+    id: string,
+    ports: RecordWorkerPorts,
+    limit: RecordLimit,
+    recorder: CallRecorder | null,
+    showed: (demonstrationIds: readonly string[]) => void,
+  ) {
+    this.id = id
+    this.showed = showed
+    this.#ports = ports
+    this.#limit = limit
+    this.#recorder = recorder
+  }
+
+  get options() {
+    return this.#ports.binding.options
+  }
+
+  get tokenizer() {
+    return this.#ports.tokenizer
+  }
+
+  get signal() {
+    return this.#limit.signal
+  }
+
+  get prompt() {
+    return this.#declared(this.#ports.binding.prompt, 'prompt')
+  }
+
+  get model(): RecordedModel {
+    return this.#declared(this.#recorder, 'model')
+  }
+
+  get demonstrations() {
+    return this.#declared(this.#ports.binding.snapshot, 'demonstrations')
+  }
+
+  get index() {
+    return this.#declared(this.#ports.index, 'index')
+  }
+
+  #declared<T>(port: T | null | undefined, name: string): T {
+    if (port !== null && port !== undefined) return port
+    const { stage } = this.#ports.binding
+    throw new SituError('OPERATOR_BUG', `${stage.name}: uses the port ${name} without declaring it`)
   }
 }
 

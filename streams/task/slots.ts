@@ -7,11 +7,15 @@ export class Slots {
     this.#free = count
   }
 
+  /** Takes a slot where one is free. */
+  tryAcquire(): boolean {
+    if (this.#free === 0) return false
+    this.#free--
+    return true
+  }
+
   async acquire(): Promise<void> {
-    if (this.#free > 0) {
-      this.#free--
-      return
-    }
+    if (this.tryAcquire()) return
     await new Promise<void>(resolve => this.#waiting.push(resolve))
   }
 

@@ -15,6 +15,7 @@ export class StageBinding {
   /** What the outputs depend on, as JSON; its hash is kept with the outputs. */
   readonly configurationText: string
   readonly configuration: string
+  #common: string | null = null
 
   constructor(
     stage: Stage,
@@ -47,7 +48,14 @@ export class StageBinding {
   /** Id of an output: the same work has the same id, and work done differently never has. */
   outputId(input: string, demonstrations: readonly string[], sample: number, index: number): string {
     const { name, operator } = this.stage
-    const made = {
+    return hash(input, name, String(operator.version), this.#made(demonstrations, sample, index))
+  }
+
+  /** What an output is made with, as JSON. Without demonstrations it is the same for every input. */
+  #made(demonstrations: readonly string[], sample: number, index: number): string {
+    const isCommon = demonstrations.length === 0 && sample === 0 && index === 0
+    if (isCommon && this.#common) return this.#common
+    const made = canonicalJson({
       options: this.options,
       prompt: this.prompt?.hash ?? null,
       demonstrations,
@@ -56,8 +64,9 @@ export class StageBinding {
       limits: this.#limits(),
       sample,
       index,
-    }
-    return hash(input, name, String(operator.version), canonicalJson(made))
+    })
+    if (isCommon) this.#common = made
+    return made
   }
 
   /** They decide how much of a document is shown. */

@@ -65,7 +65,8 @@ export class TaskLoop {
   #lastCommit: number | null = null
   #uncommittedSince: number | null = null
   #commits = 0
-  #changed = Promise.withResolvers<void>()
+  /** What those wait for who want to know of any change; null while nobody does. */
+  #waiting: PromiseWithResolvers<void> | null = null
 
   constructor(ports: TaskLoopPorts) {
     this.#ports = ports
@@ -153,7 +154,7 @@ export class TaskLoop {
   start(): void {
     const { claim, log } = this.#ports
     const lost = () => {
-      log.warn({ task: this.id, open: this.#open.size }, 'task lost')
+      log.warn({ task: this.id, open: this.#open.size, uncommitted: this.counters.inFlight }, 'task lost')
       this.#fail(new SituError('TASK_LOST', `${this.id}: another worker has taken it over`))
     }
     claim.lost.addEventListener('abort', lost, { once: true })
@@ -178,12 +179,12 @@ export class TaskLoop {
     this.#notify()
     const deadline = clock.now() + deadlineMs
     while (this.#open.size > 0 && clock.now() < deadline && !this.#error) {
-      await Promise.race([this.#changed.promise, clock.sleep(50)])
+      await Promise.race([this.#changed, clock.sleep(50)])
     }
     this.#working.abort(new CallRefused())
     // Not before: reading waits for a slot as long as the open records do.
     await this.#running
-    while (this.#open.size > 0) await this.#changed.promise
+    while (this.#open.size > 0) await this.#changed
     this.#releaseSuspects()
     await this.#restored?.committer.flush()
     await claim.release()
@@ -193,7 +194,10 @@ export class TaskLoop {
     const { binding, transport, claim, serde, acceptChange, confirm } = this.#ports
     await confirm?.(binding.stage)
     const message = await transport.get('task', claim.task.id)
-    const stored = message && (await serde.decode('task', message.value))
+    const stored = message && (await serde.decodeOwn('task', message.value))
+    if (message && !stored) {
+      throw new SituError('POSITION_LOST', `${this.id}: the newest message under its key in topic task is no record`)
+    }
     const isChanged = stored?.configuration && stored.configuration !== binding.configuration
     if (isChanged && !acceptChange && finished(stored.counters) > 0) {
       throw new SituError('CONFIGURATION_CHANGED', `${this.id}: its configuration has changed since it was last worked`)
@@ -246,12 +250,17 @@ export class TaskLoop {
   }
 
   async #restoreIndex(): Promise<StatefulIndex | null> {
-    const { transport, claim, serde } = this.#ports
+    const { transport, claim, serde, log } = this.#ports
     const { stage, options } = this.binding
     if (!stage.state || !stage.operator.createIndex) return null
     const index = stage.operator.createIndex(options)
-    for await (const { value } of transport.compacted(stage.state, claim.task.partition)) {
-      index.restore(await serde.decode('signature', value))
+    for await (const { value, partition, offset } of transport.compacted(stage.state, claim.task.partition)) {
+      const entry = await serde.decodeOwn('signature', value)
+      if (entry) index.restore(entry)
+      else {
+        const place = `${stage.state}/${partition}/${offset}`
+        log.warn({ topic: stage.state, partition, offset }, `${place} is no entry of the index and is passed over`)
+      }
     }
     return index
   }
@@ -264,7 +273,9 @@ export class TaskLoop {
       this.#lastFetch = this.#ports.clock.now()
       for (const message of batch.messages) {
         if (this.#isBehindEnd(position, message)) return
-        if (!(await this.#admit(position)) || !(await this.#take(position, message))) return
+        if (!this.#admitAtOnce(position) && !(await this.#admit(position))) return
+        const taken = this.#take(position, message)
+        if (!(typeof taken === 'boolean' ? taken : await taken)) return
       }
       position.pass(batch.next)
     }
@@ -279,22 +290,32 @@ export class TaskLoop {
     return true
   }
 
+  /** Most records need no wait, and a wait costs more than the rest of their admission. */
+  #admitAtOnce(position: Position): boolean {
+    return !this.#reading.signal.aborted && position.window < windowOffsets && this.#slots.tryAcquire()
+  }
+
   /** Waits for a slot and for room in the window. @returns False where no further record is to be taken. */
   async #admit(position: Position): Promise<boolean> {
     await this.#slots.acquire()
-    while (position.window >= windowOffsets && !this.#reading.signal.aborted) await this.#changed.promise
+    while (position.window >= windowOffsets && !this.#reading.signal.aborted) await this.#changed
     if (!this.#reading.signal.aborted) return true
     this.#slots.release()
     return false
   }
 
   /** Starts the work of a message; the slot is given back at its end. @returns False at the limit of the stage. */
-  async #take(position: Position, message: Message): Promise<boolean> {
-    const isRetry = position.topic === 'retry'
+  #take(position: Position, message: Message): boolean | Promise<boolean> {
     if (position.wasFinished(message.offset)) return this.#pass(position, message)
-    const asked = await this.#intake.read(message)
+    const asked = this.#intake.read(message)
+    if (!(asked instanceof Promise)) return this.#takeAsked(position, message, asked)
+    return asked.then(known => this.#takeAsked(position, message, known))
+  }
+
+  #takeAsked(position: Position, message: Message, asked: Asked | null): boolean | Promise<boolean> {
     if (!asked) return this.#pass(position, message)
     if (asked.forward) return this.#sendOn(position, message, asked, asked.forward)
+    const isRetry = position.topic === 'retry'
     if (!isRetry && !this.#ports.admit()) {
       this.#limited = true
       this.#slots.release()
@@ -302,14 +323,18 @@ export class TaskLoop {
     }
     position.take(message.offset)
     if (!isRetry) this.#restored?.committer.take(position, message.offset)
+    this.#begin(position, message.offset, asked)
+    return true
+  }
+
+  #begin(position: Position, offset: number, asked: Asked): void {
     const number = this.#started++
-    this.#open.set(number, { since: this.#ports.clock.now(), offset: message.offset })
-    void this.#work(position, message.offset, asked).finally(() => {
+    this.#open.set(number, { since: this.#ports.clock.now(), offset })
+    void this.#work(position, offset, asked).finally(() => {
       this.#open.delete(number)
       this.#slots.release()
       this.#notify()
     })
-    return true
   }
 
   /** The message asks for nothing, or an earlier run has finished it. */
@@ -373,7 +398,8 @@ export class TaskLoop {
 
   /**
    * Unknown errors wait until a record has worked: where all fail, it is the stage that is broken, not its input. So do
-   * requests that an endpoint refuses before any: the parameters may be wrong.
+   * requests that an endpoint refuses before any: the parameters may be wrong. Unknown errors that come after the task
+   * has ended stay uncommitted.
    */
   #complete(completed: Completed): void {
     const { result } = completed
@@ -384,7 +410,7 @@ export class TaskLoop {
       this.#releaseSuspects()
       this.#uncommittedSince ??= this.#ports.clock.now()
       this.#restored?.committer.add(completed)
-    } else if (this.#suspects.push(completed) >= bugsInARow) {
+    } else if (!this.#error && this.#suspects.push(completed) >= bugsInARow) {
       const message = `${this.binding.stage.name}: ${bugsInARow} unknown errors in a row; nothing of them is committed`
       throw new SituError('OPERATOR_BUG', `${message}; the last: ${result.message}`)
     }
@@ -414,8 +440,13 @@ export class TaskLoop {
     this.#notify()
   }
 
+  get #changed(): Promise<void> {
+    this.#waiting ??= Promise.withResolvers<void>()
+    return this.#waiting.promise
+  }
+
   #notify(): void {
-    this.#changed.resolve()
-    this.#changed = Promise.withResolvers<void>()
+    this.#waiting?.resolve()
+    this.#waiting = null
   }
 }

@@ -132,6 +132,8 @@ export interface Transport {
     maxMessageBytes: number
     /** Largest sum of keys and values that one commit may write to one partition. */
     maxCommitBytes: number
+    /** Inputs whose outcomes are best written in one commit, at most; left out where a commit holds up others. */
+    commitRecords?: number
   }
   /** Makes what is not there. A topic that is there with other settings is left as it is. */
   createTopics(specs: readonly TopicSpec[]): Promise<void>

@@ -1,75 +1,78 @@
-/** Brokers go down and come back, cleanly and by kill -9, while records flow: what goes in comes out, once. */
-import { join } from 'node:path'
-import { startServices } from '../services/index.ts'
-import { report, type ScriptOptions } from '../support/figures.ts'
-import { mustSitu, removeFolder, situ, temporaryFolder } from '../support/situ.ts'
-import {
-  countDifferent,
-  countTwice,
-  folderGround,
-  idsOf,
-  ingestDocuments,
-  kafkaGround,
-  progressOf,
-  until,
-  Worker,
-  withPipeline,
-} from '../support/workers.ts'
+/**
+ * Brokers go down and come back while records flow, each cleanly and by kill -9, and at last all three at once for a
+ * while: what goes in comes out, once, and no worker has to be started again.
+ */
+import { type FaultRun, outcomeFigures, rewoundFigures, sizeOf, withFaultRun, workClean } from '../support/fault-run.ts'
+import { type Figure, report, type ScriptOptions } from '../support/figures.ts'
+import { readTaskHistory } from '../support/task-history.ts'
+import { type Ground, idsOf, ingestDocuments, untilDone, untilProgress, type Worker } from '../support/workers.ts'
+
+const brokers = [1, 2, 3]
+const concurrency = 2
 
 export async function run(options: ScriptOptions): Promise<void> {
-  const documents = Number(options.values.documents ?? (options.short ? 150 : 4_000))
-  const bounces = Number(options.values.bounces ?? (options.short ? 2 : 5))
-  const downSeconds = Number(options.values.down ?? (options.short ? 5 : 120))
-  const folder = temporaryFolder()
-  const services = await startServices({ brokers: 3, registry: true, own: true })
-  const workers: Worker[] = []
-  try {
-    const clean = folderGround(join(folder, 'clean'))
-    const three = kafkaGround(services, `bounce${process.pid}`)
-    const ground = { flags: [...three.flags, '--replication', '3'], config: { ...three.config, replication: '3' } }
-    for (const place of [clean, ground]) await ingestDocuments(place, folder, documents)
-    await mustSitu(['run', '--model', 'stand-in', ...clean.flags])
-    for (let count = 0; count < 2; count++) workers.push(new Worker(ground, ['--follow'], 100))
-    const doneNow = () => withPipeline(ground, async pipeline => (await progressOf(pipeline)).done)
-    let longestMs = 0
-    const progressAgain = async (before: number) => {
-      const start = Date.now()
-      await until(async () => (await doneNow()) > before || (await isDone()), 120_000, 'progress after a bounce')
-      longestMs = Math.max(longestMs, Date.now() - start)
-    }
-    const isDone = () => withPipeline(ground, async pipeline => (await progressOf(pipeline)).waiting === 0)
-    for (let bounce = 0; bounce < bounces; bounce++) {
-      const broker = 1 + (bounce % 3)
-      await services.killBroker(broker, bounce % 2 === 0 ? 'SIGTERM' : 'SIGKILL')
-      const before = await doneNow()
-      await progressAgain(before)
-      await services.restartBroker(broker)
-    }
-    for (const broker of [1, 2, 3]) await services.killBroker(broker, 'SIGKILL')
-    await new Promise(resolve => setTimeout(resolve, downSeconds * 1000))
-    const alive = workers.filter(worker => worker.child.exitCode === null).length
-    await Promise.all([1, 2, 3].map(broker => services.restartBroker(broker)))
-    await until(isDone, 900_000, 'the end of the work')
-    for (const worker of workers) await worker.end('SIGTERM')
-    const [wanted, found] = [await idsOf(clean), await idsOf(ground)]
-    const verified = await situ(['topics', '--verify', ...ground.flags])
-    if (verified.code !== 0) console.log(verified.stdout, verified.stderr)
-    report(
-      'bounce',
-      [
-        { name: 'documents', value: documents },
-        { name: 'bounces', value: bounces },
-        { name: 'longest wait for progress', value: longestMs / 1000, unit: 's', goal: { most: 60 } },
-        { name: 'workers alive after all brokers were down', value: alive, goal: { least: 2 } },
-        { name: 'exit code of topics --verify', value: verified.code ?? -1, goal: { most: 0 } },
-        { name: 'ids twice in a topic', value: countTwice(found), goal: { most: 0 } },
-        { name: 'ids that differ from a clean run', value: countDifferent(wanted, found), goal: { most: 0 } },
-      ],
-      options,
-    )
-  } finally {
-    for (const worker of workers) worker.child.kill('SIGKILL')
-    await services.stop()
-    removeFolder(folder)
+  await withFaultRun({ kafka: true, brokers: 3 }, async run => report('bounce', await bounceAll(run, options), options))
+}
+
+async function bounceAll(run: FaultRun, options: ScriptOptions): Promise<Figure[]> {
+  const documents = sizeOf(options, 'documents', options.short ? 200 : 4_000)
+  const bounces = sizeOf(options, 'bounces', options.short ? 2 : 6)
+  const downSeconds = sizeOf(options, 'down', options.short ? 5 : 120)
+  const latencyMs = sizeOf(options, 'latency', 100)
+  const clean = run.cleanGround()
+  const three = run.ground('bounce')
+  const ground = { flags: [...three.flags, '--replication', '3'], config: { ...three.config, replication: '3' } }
+  for (const place of [clean, ground]) await ingestDocuments(place, run.folder, documents)
+  const wanted = await workClean(clean)
+
+  const start = () => run.start(ground, ['--follow', '--concurrency', String(concurrency)], latencyMs)
+  const workers = [start(), start()]
+  // Evenly over the work, so that records flow at each.
+  const turn = (number: number) => untilCalls(ground, (2 * documents * (number + 0.5)) / (bounces + 1.5))
+  const downAt: number[] = []
+  for (let bounce = 0; bounce < bounces; bounce++) {
+    await turn(bounce)
+    downAt.push(Date.now())
+    const broker = 1 + (bounce % brokers.length)
+    await run.services.killBroker(broker, bounce < brokers.length ? 'SIGTERM' : 'SIGKILL')
+    await run.services.restartBroker(broker)
   }
+  await turn(bounces)
+  const [allDownAt, upAt] = await takeAllDown(run, downSeconds * 1000)
+  await untilDone(ground, 900_000)
+  const alive = workers.filter(({ isAlive }) => isAlive).length
+  for (const worker of workers) await worker.end('SIGTERM')
+
+  const history = await readTaskHistory(ground)
+  const ids = Object.values(await idsOf(ground)).reduce((total, list) => total + list.length, 0)
+  const waits = downAt.map(moment => history.waitAfter(moment))
+  return [
+    { name: 'documents', value: documents },
+    { name: 'records from document on', value: ids },
+    { name: 'bounces, first cleanly and then by kill -9', value: bounces },
+    { name: 'longest wait for a commit after a bounce', value: Math.max(...waits), unit: 's', goal: { most: 60 } },
+    { name: 'all brokers down', value: (upAt - allDownAt) / 1000, unit: 's', goal: { least: downSeconds } },
+    { name: 'wait for a commit after all were down', value: history.waitAfter(upAt), unit: 's', goal: { most: 60 } },
+    { name: 'workers that said that they wait', value: workers.filter(saysSo).length, goal: { least: workers.length } },
+    { name: 'workers alive at the end', value: alive, goal: { least: workers.length } },
+    ...rewoundFigures(history),
+    ...(await outcomeFigures(ground, wanted)),
+  ]
+}
+
+function untilCalls(ground: Ground, wanted: number): Promise<void> {
+  return untilProgress(ground, ({ calls, waiting }) => calls >= wanted || waiting === 0, 'the next turn')
+}
+
+/** @returns When the last one was down, and when all answered again. */
+async function takeAllDown({ services }: FaultRun, forMs: number): Promise<[down: number, up: number]> {
+  await Promise.all(brokers.map(broker => services.killBroker(broker, 'SIGKILL')))
+  const down = Date.now()
+  await new Promise(resolve => setTimeout(resolve, forMs))
+  await Promise.all(brokers.map(broker => services.restartBroker(broker)))
+  return [down, Date.now()]
+}
+
+function saysSo({ log }: Worker): boolean {
+  return log.some(({ msg = '' }) => /no broker has answered for \d+ s; waiting/.test(msg))
 }

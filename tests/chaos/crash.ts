@@ -4,23 +4,25 @@
  * `--on=embedded` (one worker on a folder, the default) or `--on=kafka` (three workers). Calls are counted from the log
  * lines of each process, which outlive it in the pipe.
  */
-import { join } from 'node:path'
-import { startServices } from '../services/index.ts'
 import { seeded } from '../support/documents.ts'
+import {
+  type FaultRun,
+  historyFigures,
+  isOnKafka,
+  outcomeFigures,
+  sizeOf,
+  withFaultRun,
+  workClean,
+} from '../support/fault-run.ts'
 import { type Figure, report, type ScriptOptions } from '../support/figures.ts'
-import { mustSitu, removeFolder, situ, temporaryFolder } from '../support/situ.ts'
 import {
   type Call,
-  countDifferent,
-  countTwice,
-  folderGround,
   type Ground,
-  idsOf,
   ingestDocuments,
-  kafkaGround,
-  progressOf,
-  until,
-  Worker,
+  killAt,
+  untilDone,
+  type Worker,
+  watchProgress,
   withPipeline,
 } from '../support/workers.ts'
 
@@ -28,88 +30,57 @@ const concurrency = 8
 const outputOf: Record<string, string> = { situate: 'situation', instruct: 'instruction' }
 
 export async function run(options: ScriptOptions): Promise<void> {
-  const folder = temporaryFolder()
-  const isKafka = options.values.on === 'kafka'
-  const services = isKafka ? await startServices({ brokers: 1, registry: true, own: true }) : null
-  try {
-    const killed = services ? kafkaGround(services, `crash${process.pid}`) : folderGround(join(folder, 'killed'))
-    await crash(options, folder, killed, isKafka ? 3 : 1)
-  } finally {
-    await services?.stop()
-    removeFolder(folder)
-  }
+  await withFaultRun({ kafka: isOnKafka(options) }, async run => report('crash', await crash(run, options), options))
 }
 
-async function crash(options: ScriptOptions, folder: string, ground: Ground, workers: number): Promise<void> {
-  const many = workers > 1 ? 2_000 : 500
-  const documents = Number(options.values.documents ?? (options.short ? 80 : many))
-  const kills = Number(options.values.kills ?? (options.short ? 4 : 20))
-  const latencyMs = Number(options.values.latency ?? 200)
-  const random = seeded(Number(options.values.seed ?? 1))
-  const clean = folderGround(join(folder, 'clean'))
-  for (const place of [clean, ground]) await ingestDocuments(place, folder, documents)
-  await mustSitu(['run', '--model', 'stand-in', ...clean.flags])
-  const wanted = await idsOf(clean)
+async function crash(run: FaultRun, options: ScriptOptions): Promise<Figure[]> {
+  const workers = run.isKafka ? 3 : 1
+  const documents = sizeOf(options, 'documents', options.short ? 80 : run.isKafka ? 2_000 : 500)
+  const kills = sizeOf(options, 'kills', options.short ? 3 : 20)
+  const latencyMs = sizeOf(options, 'latency', 200)
+  const random = seeded(sizeOf(options, 'seed', 1))
+  const [clean, ground] = [run.cleanGround(), run.ground('crash')]
+  for (const place of [clean, ground]) await ingestDocuments(place, run.folder, documents)
+  const wanted = await workClean(clean)
   // Behind it a single commit may hold all that is left, and nothing would be in flight.
   const last = 2 * documents - 2 * workers * concurrency
-
   const moments = Array.from({ length: kills }, () => last * (0.01 + 0.98 * random())).sort((a, b) => a - b)
-  const gang = Array.from(
-    { length: workers },
-    () => new Worker(ground, ['--follow', '--concurrency', String(concurrency)], latencyMs),
-  )
+
+  const begin = Date.now()
+  const start = () => run.start(ground, ['--follow', '--concurrency', String(concurrency)], latencyMs)
+  const gang = Array.from({ length: workers }, start)
   const ended: Worker[] = []
-  let uncommitted = 0
-  let killsInFlight = 0
-  for (const moment of moments) {
-    const { worker, inFlight } = await killAt(gang, ground, moment, random)
-    if (inFlight > 0) killsInFlight++
-    uncommitted += await countUncommitted(ground, worker.calls)
-    ended.push(worker)
-    gang[gang.indexOf(worker)] = new Worker(ground, ['--follow', '--concurrency', String(concurrency)], latencyMs)
-  }
-  const idle = () => withPipeline(ground, async pipeline => (await progressOf(pipeline)).waiting === 0)
-  await until(idle, 600_000, 'the end of the work')
+  let [uncommitted, callsInFlight, killsInFlight] = [0, 0, 0]
+  await watchProgress(ground, async progress => {
+    for (const moment of moments) {
+      const { worker, inFlight } = await killAt(gang, progress, moment, random)
+      if (inFlight > 0) killsInFlight++
+      callsInFlight += inFlight
+      uncommitted += await countUncommitted(ground, worker.calls)
+      ended.push(worker)
+      gang[gang.indexOf(worker)] = start()
+    }
+  })
+  await untilDone(ground)
   for (const worker of gang) await worker.end('SIGTERM')
   const all = [...ended, ...gang]
   const calls = all.flatMap(worker => worker.calls).length
   const moved = all.reduce((sum, worker) => sum + worker.callsLost, 0)
-  const found = await idsOf(ground)
-  const verified = await situ(['topics', '--verify', ...ground.flags])
-  if (verified.code !== 0) console.log(verified.stdout, verified.stderr)
   const needed = (wanted.situation?.length ?? 0) + (wanted.instruction?.length ?? 0)
-  const figures: Figure[] = [
+  return [
     { name: 'documents', value: documents },
     { name: 'workers', value: workers },
     { name: 'kills', value: kills },
     { name: 'kills with calls in flight', value: killsInFlight, goal: { least: Math.ceil(kills * 0.9) } },
+    { name: 'calls in flight at the kills', value: callsInFlight },
     { name: 'calls made', value: calls },
     { name: 'calls made again', value: calls - needed, goal: { most: uncommitted + moved } },
     { name: 'calls of records not committed at the kills', value: uncommitted },
     { name: 'calls of tasks that moved', value: moved },
-    { name: 'exit code of topics --verify', value: verified.code ?? -1, goal: { most: 0 } },
-    { name: 'ids twice in a topic', value: countTwice(found), goal: { most: 0 } },
-    { name: 'ids that differ from a clean run', value: countDifferent(wanted, found), goal: { most: 0 } },
+    ...(run.isKafka ? await historyFigures(ground, begin) : []),
+    ...(await outcomeFigures(ground, wanted)),
     { name: 'instructions without deduped or dropped', value: await countUnfinished(ground), goal: { most: 0 } },
   ]
-  report('crash', figures, options)
-}
-
-/** Kills one of the workers that have calls in flight, once so much is committed. */
-async function killAt(gang: readonly Worker[], ground: Ground, moment: number, random: () => number) {
-  return withPipeline(ground, async pipeline => {
-    for (;;) {
-      const { calls, waiting } = await progressOf(pipeline)
-      const busy = gang.filter(worker => worker.callsInFlight > 0)
-      const worker = busy[Math.floor(random() * busy.length)] ?? gang[0]
-      if (worker && (waiting === 0 || (calls >= moment && busy.length > 0))) {
-        const inFlight = worker.callsInFlight
-        await worker.end('SIGKILL')
-        return { worker, inFlight }
-      }
-      await new Promise(resolve => setTimeout(resolve, 20))
-    }
-  })
 }
 
 /** Calls whose record has no output yet. */

@@ -1,85 +1,101 @@
-/** SIGTERM with calls in flight: no new call, a clean end in time, and nothing that was paid for is called again. */
-import { join } from 'node:path'
-import { startServices } from '../services/index.ts'
-import { report, type ScriptOptions } from '../support/figures.ts'
-import { mustSitu, removeFolder, situ, temporaryFolder } from '../support/situ.ts'
-import {
-  countDifferent,
-  countTwice,
-  folderGround,
-  idsOf,
-  ingestDocuments,
-  kafkaGround,
-  until,
-  Worker,
-} from '../support/workers.ts'
+/** SIGTERM with calls in flight: no new call, a clean end in time, and nothing that was committed is called again. */
+import { FakeProvider } from '../fake-provider.ts'
+import { seeded } from '../support/documents.ts'
+import { type FaultRun, isOnKafka, outcomeFigures, sizeOf, withFaultRun } from '../support/fault-run.ts'
+import { type Figure, report, type ScriptOptions } from '../support/figures.ts'
+import { Situ } from '../support/situ.ts'
+import { type Ground, idsOf, ingestDocuments, until } from '../support/workers.ts'
 
 /** Between our signal and the moment the worker hears of it. */
 const deliveryMs = 100
+const partitions = 4
+/** Calls that the deadline cuts off are committed by nobody, but the others still are. */
+const cutSeconds = 2
 
 export async function run(options: ScriptOptions): Promise<void> {
-  const documents = Number(options.values.documents ?? (options.short ? 250 : 1_000))
-  const concurrency = Number(options.values.concurrency ?? 200)
-  const latencyMs = Number(options.values.latency ?? 3_000)
-  const drainSeconds = Number(options.values.drain ?? 15)
-  const folder = temporaryFolder()
-  const isKafka = options.values.on === 'kafka'
-  const services = isKafka ? await startServices({ brokers: 1, registry: true, own: true }) : null
-  const workers: Worker[] = []
-  try {
-    const clean = folderGround(join(folder, 'clean'))
-    const ground = services ? kafkaGround(services, `drain${process.pid}`) : folderGround(join(folder, 'drained'))
-    for (const place of [clean, ground]) await ingestDocuments(place, folder, documents)
-    await mustSitu(['run', '--model', 'stand-in', ...clean.flags])
-    const wanted = await idsOf(clean)
-    const begin = (words: readonly string[], latency: number) => {
-      const worker = new Worker(ground, ['--concurrency', String(concurrency), ...words], latency)
-      workers.push(worker)
-      return worker
+  await withFaultRun({ kafka: isOnKafka(options) }, async run => {
+    const seconds = sizeOf(options, 'drain', 0)
+    // The first deadline is behind the slowest call, the second within the calls.
+    const deadlines = seconds > 0 ? [seconds] : options.short ? [12] : [15, 4]
+    const figures: Figure[] = []
+    for (const deadline of deadlines) {
+      const own = await drain(run, options, deadline)
+      figures.push(...own.map(figure => ({ ...figure, name: `drain in ${deadline} s: ${figure.name}` })))
     }
-    const first = begin(['--follow', '--drain-seconds', String(drainSeconds)], latencyMs)
+    report('drain', figures, options)
+  })
+}
+
+async function drain(run: FaultRun, options: ScriptOptions, drainSeconds: number): Promise<Figure[]> {
+  const documents = sizeOf(options, 'documents', options.short ? 250 : 1_000)
+  const inFlight = sizeOf(options, 'concurrency', 200)
+  const [leastMs, mostMs] = [sizeOf(options, 'least', 1_000), sizeOf(options, 'most', options.short ? 5_000 : 10_000)]
+  const random = seeded(sizeOf(options, 'seed', 1))
+  const [clean, ground] = [run.cleanGround(`${drainSeconds}`), run.ground(`drain-${drainSeconds}-`, partitions)]
+  for (const place of [clean, ground]) await ingestDocuments(place, run.folder, documents)
+
+  let isSlow = false
+  let answered = 0
+  let began: number[] = []
+  const provider = await FakeProvider.start(async () => {
+    began.push(Date.now())
+    if (isSlow) await new Promise(resolve => setTimeout(resolve, leastMs + (mostMs - leastMs) * random()))
+    answered++
+    return { kind: 'ok' }
+  })
+  const work = (place: Ground, words: readonly string[]) =>
+    new Situ(['run', '--yes', '--model', 'any', ...words, ...place.flags], { env: { OPENAI_BASE_URL: provider.url } })
+  try {
+    await mustEnd(work(clean, []))
+    const wanted = await idsOf(clean)
+    const needed = began.length
+
+    ;[isSlow, answered, began] = [true, 0, []]
+    const each = String(inFlight / (run.isKafka ? partitions : 1))
+    const first = work(ground, ['--follow', '--concurrency', each, '--drain-seconds', String(drainSeconds)])
     // Something is committed then, and as many as can be are under way.
-    const isBusy = () => first.calls.length > concurrency && first.callsInFlight >= concurrency
-    await until(isBusy, 60_000 + 4 * latencyMs, 'calls in flight')
-    const inFlight = first.callsInFlight
+    const isBusy = () => answered > inFlight / 4 && began.length - answered >= inFlight
+    await until(isBusy, 120_000, 'calls in flight')
+    const open = began.length - answered
     const signalled = Date.now()
-    await first.end('SIGTERM')
-    const seconds = (Date.now() - signalled) / 1000
+    first.child.kill('SIGTERM')
     const { code } = await first.done
-    const late = first.log.filter(
-      ({ msg, time }) => msg === 'model call' && Number(time) > signalled + deliveryMs,
-    ).length
+    const seconds = (Date.now() - signalled) / 1000
+    const [calls, late] = [began.length, began.filter(time => time > signalled + deliveryMs).length]
     const drained = await idsOf(ground)
-    const second = begin([], Math.min(latencyMs, 100))
-    const last = await second.done
-    if (last.code !== 0) console.log(last.stderr.slice(-2_000))
-    const found = await idsOf(ground)
-    const verified = await situ(['topics', '--verify', ...ground.flags])
-    if (verified.code !== 0) console.log(verified.stdout, verified.stderr)
-    const calls = first.calls.length + second.calls.length
-    const needed = (wanted.situation?.length ?? 0) + (wanted.instruction?.length ?? 0)
-    const replies = first.calls.length - (drained.situation?.length ?? 0) - (drained.instruction?.length ?? 0)
-    report(
-      'drain',
-      [
-        { name: 'documents', value: documents },
-        { name: 'calls in flight at the signal', value: inFlight, goal: { least: concurrency } },
-        { name: 'calls begun after the signal', value: late, goal: { most: 0 } },
-        { name: 'exit code after the signal', value: code ?? -1, goal: { most: 0 } },
-        { name: 'from signal to end', value: seconds, unit: 's', goal: { most: drainSeconds } },
-        { name: 'calls whose outcome was not committed', value: replies, goal: { most: 0 } },
-        { name: 'calls made again', value: calls - needed, goal: { most: 0 } },
-        { name: 'calls needed and not made', value: needed - calls, goal: { most: 0 } },
-        { name: 'exit code of the next run', value: last.code ?? -1, goal: { most: 0 } },
-        { name: 'exit code of topics --verify', value: verified.code ?? -1, goal: { most: 0 } },
-        { name: 'ids twice in a topic', value: countTwice(found), goal: { most: 0 } },
-        { name: 'ids that differ from a clean run', value: countDifferent(wanted, found), goal: { most: 0 } },
-      ],
-      options,
-    )
+    const committed = (drained.situation?.length ?? 0) + (drained.instruction?.length ?? 0)
+
+    ;[isSlow, began] = [false, []]
+    await mustEnd(work(ground, []))
+    const again = began.length - (needed - committed)
+    const isWhole = drainSeconds * 1000 > mostMs
+    return [
+      { name: 'documents', value: documents },
+      { name: 'calls in flight at the signal', value: open, goal: { least: inFlight } },
+      { name: 'calls begun after the signal', value: late, goal: { most: 0 } },
+      { name: 'exit code after the signal', value: code ?? -1, goal: { most: 0 } },
+      {
+        name: 'from signal to end',
+        value: seconds,
+        unit: 's',
+        goal: { most: drainSeconds + (isWhole ? 0 : cutSeconds) },
+      },
+      {
+        name: 'calls whose outcome was not committed',
+        value: calls - committed,
+        // What the deadline has cut off, at most.
+        goal: { most: isWhole ? 0 : open },
+      },
+      { name: 'calls made again for what was committed', value: again, goal: { most: 0 } },
+      { name: 'calls needed and not made', value: -again, goal: { most: 0 } },
+      ...(await outcomeFigures(ground, wanted)),
+    ]
   } finally {
-    for (const worker of workers) worker.child.kill('SIGKILL')
-    await services?.stop()
-    removeFolder(folder)
+    await provider.close()
   }
+}
+
+async function mustEnd(work: Situ): Promise<void> {
+  const { code, stderr } = await work.done
+  if (code !== 0) throw new Error(`it ended with ${code}: ${stderr.slice(-2_000)}`)
 }

@@ -9,6 +9,13 @@ export interface ModelCase {
   createSlow(): Promise<Model>
   /** Ends what was created beside the models. */
   close?(): Promise<void>
+  /**
+   * For a real model so small that it may ramble up to its limit and repeats no word of the messages: a cut reply is
+   * taken where any reply is, and cases about what a reply says are skipped.
+   */
+  isTiny?: boolean
+  /** For each case, in ms; default: as everywhere. */
+  timeoutMs?: number
 }
 
 const replySchema: ReplySchema = {
@@ -36,8 +43,9 @@ function requestOf(changes: Partial<ModelRequest> = {}): ModelRequest {
 }
 
 /** What every model adapter has to do. */
-export function testModel({ name, create, createSlow, close }: ModelCase): void {
-  describe(`${name} as a model`, () => {
+export function testModel({ name, create, createSlow, close, isTiny = false, timeoutMs }: ModelCase): void {
+  describe(`${name} as a model`, { ...(timeoutMs && { timeout: timeoutMs }) }, () => {
+    const finished = isTiny ? /^(stop|length)$/ : /^stop$/
     let model: Model
     beforeEach(async () => {
       model = await create()
@@ -54,10 +62,15 @@ export function testModel({ name, create, createSlow, close }: ModelCase): void 
       expect(model.replyTokens).toBeGreaterThan(0)
     })
 
-    it('replies with a text, a finish reason, its name and its usage', async () => {
+    it.skipIf(isTiny)('replies with the fields of the schema', async () => {
       const reply = await model.complete(requestOf())
       expect(JSON.parse(reply.text)).toEqual({ thought: expect.any(String), instruction: expect.any(String) })
-      expect(reply.finishReason).toBe('stop')
+    })
+
+    it('replies with a text, a finish reason, its name and its usage', async () => {
+      const reply = await model.complete(requestOf())
+      expect(reply.text).toMatch(/^\s*\{\s*"thought"/)
+      expect(reply.finishReason).toMatch(finished)
       expect(reply.model).not.toBe('')
       expect(reply.usage?.promptTokens).toBeGreaterThan(0)
       expect(reply.usage?.completionTokens).toBeGreaterThan(0)
@@ -70,12 +83,12 @@ export function testModel({ name, create, createSlow, close }: ModelCase): void 
         { role: 'assistant', content: 'No.' },
         { role: 'user', content: 'Answer again.' },
       ]
-      expect((await model.complete(requestOf({ messages: turns }))).finishReason).toBe('stop')
+      expect((await model.complete(requestOf({ messages: turns }))).finishReason).toMatch(finished)
     })
 
     it('takes any text in the messages', async () => {
       const text = '😀 "quotes" \\ back\u0000slash \u2028 請求 </document> \ud800 {{document}}'
-      expect((await model.complete(requestOf({ messages: messagesAbout(text) }))).finishReason).toBe('stop')
+      expect((await model.complete(requestOf({ messages: messagesAbout(text) }))).finishReason).toMatch(finished)
     })
 
     it('changes neither the messages nor the schema', async () => {
@@ -87,10 +100,10 @@ export function testModel({ name, create, createSlow, close }: ModelCase): void 
 
     it('takes several samples of one request', async () => {
       const replies = await Promise.all([0, 1, 2].map(sample => model.complete(requestOf({ sample }))))
-      expect(replies.map(({ finishReason }) => finishReason)).toEqual(['stop', 'stop', 'stop'])
+      for (const { finishReason } of replies) expect(finishReason).toMatch(finished)
     })
 
-    it('keeps calls that run at once apart', async () => {
+    it.skipIf(isTiny)('keeps calls that run at once apart', async () => {
       const numbers = Array.from({ length: 20 }, (_, index) => index)
       const replies = await Promise.all(
         numbers.map(number =>
@@ -121,7 +134,7 @@ export function testModel({ name, create, createSlow, close }: ModelCase): void 
       const other = model.complete(requestOf())
       controller.abort()
       expect(await aborted).toBe('aborted')
-      expect((await other).finishReason).toBe('stop')
+      expect((await other).finishReason).toMatch(finished)
     })
 
     it('closes twice', async () => {

@@ -38,6 +38,27 @@ describe('the document', () => {
     expect(tokenizer.count(document.text)).toBe(document.tokens)
   })
 
+  it('is not counted again where its tokens are known, unless it has to be cut', () => {
+    const cuts: string[] = []
+    const watched = {
+      ...tokenizer,
+      count: (text: string) => tokenizer.count(text),
+      cut(text: string, maxTokens: number) {
+        cuts.push(text)
+        return tokenizer.cut(text, maxTokens)
+      },
+    }
+    const given = { ...material(prompts.instruct), tokenizer: watched }
+    const document = sentence.repeat(30).trim()
+    const known = { document, values, tokens: tokenizer.count(document) }
+    const composition = compose(known, given)
+    expect(cuts).not.toContain(document)
+    expect(composition).toEqual(compose({ document, values }, material(prompts.instruct)))
+    const small = { ...given, options: { ...options, maxDocumentTokens: 100 } }
+    expect(compose(known, small)).toEqual(compose({ document, values }, small))
+    expect(compose({ ...known, document: `${document}\n</document>` }, given).document.text).toMatch(/<\/document >$/)
+  })
+
   it('is shown whole where it fits', () => {
     expect(compose({ document: 'Short.', values }, material(prompts.situate)).document).toEqual({
       text: 'Short.',

@@ -31,7 +31,14 @@ export const document: Document = {
 
 export const situation: Situation = {
   id: 'situation-1',
-  document: { id: 'document-1', url: null, title: 'Ice on the river', language: 'en', text: document.text, tokens: 18 },
+  document: {
+    id: 'document-1',
+    url: null,
+    title: 'Ice on the river',
+    language: 'en',
+    text: document.text,
+    tokens: tokenizer.count(document.text),
+  },
   ...fields,
   provenance: {} as Provenance,
 }

@@ -14,16 +14,25 @@ export interface ClusterOptions {
   jars: string | null
   image: string
   security: Security | null
+  /** Adds a listener to each broker that clients are told to reach through a port of somebody between. */
+  proxied: boolean
 }
 
-type Listener = 'plain' | 'controller' | 'sasl' | 'mutual'
-type Ports = Record<Listener, number>
+/** A listener of a broker, and where its clients are told that it is. */
+export interface ProxiedListener {
+  listening: number
+  advertised: number
+}
+
+type Listener = 'plain' | 'controller' | 'sasl' | 'mutual' | 'proxied'
+type Ports = Record<Listener | 'advertised', number>
 
 const protocols: Record<Listener, string> = {
   plain: 'PLAINTEXT',
   controller: 'PLAINTEXT',
   sasl: 'SASL_SSL',
   mutual: 'SSL',
+  proxied: 'PLAINTEXT',
 }
 const storageTool = 'kafka.tools.StorageTool'
 /** Small, and quick to start: two cores gain nothing from a parallel collector. */
@@ -47,6 +56,12 @@ export class Cluster {
     return this.#addresses('plain')
   }
 
+  /** Broker 1 first; none where they were not asked for. */
+  get proxied(): ProxiedListener[] {
+    if (!this.#options.proxied) return []
+    return this.#ports.map(({ proxied, advertised }) => ({ listening: proxied, advertised }))
+  }
+
   get secure(): SecureServices | null {
     const { security } = this.#options
     if (!security) return null
@@ -57,11 +72,11 @@ export class Cluster {
   }
 
   async start(): Promise<void> {
-    const listeners = Object.keys(protocols).length
-    const ports = await freePorts(this.#options.brokers * listeners)
+    const each = Object.keys(protocols).length + 1
+    const ports = await freePorts(this.#options.brokers * each)
     this.#ports = Array.from({ length: this.#options.brokers }, (_, index) => {
-      const [plain = 0, controller = 0, sasl = 0, mutual = 0] = ports.slice(index * listeners)
-      return { plain, controller, sasl, mutual }
+      const [plain = 0, controller = 0, sasl = 0, mutual = 0, proxied = 0, advertised = 0] = ports.slice(index * each)
+      return { plain, controller, sasl, mutual, proxied, advertised }
     })
     const numbers = this.#ports.map((_, index) => index + 1)
     for (const number of numbers) this.#writeProperties(number)
@@ -155,12 +170,16 @@ export class Cluster {
   }
 
   #properties(number: number): Record<string, string> {
-    const { brokers, security } = this.#options
+    const { brokers, security, proxied } = this.#options
     const { [number - 1]: own } = this.#ports
-    const names = (Object.keys(protocols) as Listener[]).filter(
-      name => security !== null || protocols[name] === 'PLAINTEXT',
-    )
+    const names = (Object.keys(protocols) as Listener[]).filter(name => {
+      if (name === 'proxied') return proxied
+      return security !== null || protocols[name] === 'PLAINTEXT'
+    })
     const listeners = names.map(name => `${name.toUpperCase()}://127.0.0.1:${own?.[name]}`)
+    const advertised = names
+      .filter(name => name !== 'controller')
+      .map(name => `${name.toUpperCase()}://127.0.0.1:${own?.[name === 'proxied' ? 'advertised' : name]}`)
     const isr = brokers === 1 ? '1' : '2'
     return {
       'process.roles': 'broker,controller',
@@ -169,7 +188,7 @@ export class Cluster {
         .map(({ controller }, at) => `${at + 1}@127.0.0.1:${controller}`)
         .join(','),
       listeners: listeners.join(','),
-      'advertised.listeners': listeners.filter(listener => !listener.startsWith('CONTROLLER')).join(','),
+      'advertised.listeners': advertised.join(','),
       'listener.security.protocol.map': names.map(name => `${name.toUpperCase()}:${protocols[name]}`).join(','),
       'controller.listener.names': 'CONTROLLER',
       'inter.broker.listener.name': 'PLAIN',

@@ -5,36 +5,36 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runCommand } from './command.ts'
 
-const pomFile = join(import.meta.dirname, 'pom.xml')
+const servicesPom = join(import.meta.dirname, 'pom.xml')
 const downloadMs = 10 * 60_000
 
-/** The folder of the downloaded services, whether it is there yet or not; another pom.xml is another folder. */
-export function downloadFolder(): string {
+/** The folder of what a pom.xml fetches, whether it is there yet or not; another pom.xml is another folder. */
+export function downloadFolder(pomFile = servicesPom): string {
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
   const hash = createHash('sha256').update(readFileSync(pomFile)).digest('hex').slice(0, 16)
   return join(cache, 'situ', 'services', hash)
 }
 
-export function isDownloaded(): boolean {
-  return existsSync(downloadFolder())
+export function isDownloaded(pomFile = servicesPom): boolean {
+  return existsSync(downloadFolder(pomFile))
 }
 
 /** A version that pom.xml pins, by the name of its property. */
 export function pinnedVersion(name: 'kafka' | 'apicurio'): string {
-  const version = new RegExp(`<${name}\\.version>([^<]+)<`).exec(readFileSync(pomFile, 'utf8'))?.[1]
-  if (version === undefined) throw new Error(`${pomFile} pins no ${name}.version`)
+  const version = new RegExp(`<${name}\\.version>([^<]+)<`).exec(readFileSync(servicesPom, 'utf8'))?.[1]
+  if (version === undefined) throw new Error(`${servicesPom} pins no ${name}.version`)
   return version
 }
 
-/** Fetches the services with Maven where they are not there yet, once, however many processes ask at the same time. */
-export async function download(): Promise<string> {
-  const folder = downloadFolder()
+/** Fetches what a pom.xml names where it is not there yet, once, however many processes ask at the same time. */
+export async function download(pomFile = servicesPom): Promise<string> {
+  const folder = downloadFolder(pomFile)
   const lock = `${folder}.lock`
   const deadline = Date.now() + downloadMs
-  while (!isDownloaded()) {
+  while (!isDownloaded(pomFile)) {
     if (takeLock(lock)) {
       try {
-        await fetchInto(folder)
+        await fetchInto(pomFile, folder)
       } finally {
         rmSync(lock, { force: true })
       }
@@ -48,8 +48,8 @@ export async function download(): Promise<string> {
 }
 
 /** Maven writes beside the folder, which appears whole or not at all. */
-async function fetchInto(folder: string): Promise<void> {
-  if (isDownloaded()) return
+async function fetchInto(pomFile: string, folder: string): Promise<void> {
+  if (isDownloaded(pomFile)) return
   const partial = `${folder}.${process.pid}.part`
   try {
     await runCommand('mvn', ['-q', '-B', '-f', pomFile, `-Dsitu.folder=${partial}`, 'package'], {
@@ -57,7 +57,7 @@ async function fetchInto(folder: string): Promise<void> {
     })
     renameSync(partial, folder)
   } catch (error) {
-    if (!isDownloaded()) throw error
+    if (!isDownloaded(pomFile)) throw error
   } finally {
     rmSync(partial, { recursive: true, force: true })
   }

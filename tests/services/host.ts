@@ -28,9 +28,16 @@ export interface Host {
 }
 
 /** Starts a child of its own process group, so that a Ctrl-C in the terminal is left to us, with its output in a file. */
-export function startChild(file: string, words: readonly string[], logFile: string, cwd: string): Child {
+export function startChild(
+  file: string,
+  words: readonly string[],
+  logFile: string,
+  cwd: string,
+  environment: Readonly<Record<string, string>> = {},
+): Child {
   const log = openSync(logFile, 'a')
-  const child = spawn(file, words, { cwd, detached: true, stdio: ['ignore', log, log] })
+  const env = { ...process.env, ...environment }
+  const child = spawn(file, words, { cwd, env, detached: true, stdio: ['ignore', log, log] })
   closeSync(log)
   return new Child(child, logFile)
 }

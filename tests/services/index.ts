@@ -1,7 +1,7 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Cluster } from './cluster.ts'
+import { Cluster, type ProxiedListener } from './cluster.ts'
 import { ComposeHost } from './compose-host.ts'
 import { download, pinnedVersion } from './download.ts'
 import { type Host, JavaHost } from './host.ts'
@@ -15,6 +15,8 @@ export interface ServicesOptions {
   registry?: boolean
   /** Adds listeners with SASL_SSL and with client certificates to each broker. */
   sasl?: boolean
+  /** Adds a listener to each broker that is advertised at a port where nothing listens, for a proxy. */
+  proxied?: boolean
   /** Never those of the environment: the caller is going to kill them. */
   own?: boolean
 }
@@ -31,6 +33,8 @@ export interface Addresses {
 }
 
 export interface Services extends Addresses {
+  /** Listeners for a proxy, broker 1 first; none where they were not asked for. */
+  proxied: readonly ProxiedListener[]
   /** Ids of the processes that were started and still run. */
   pids(): number[]
   /** @param number - 1 for the first broker. Resolves when it has ended; with SIGSTOP and SIGCONT at once. */
@@ -78,6 +82,7 @@ async function tryStart(kind: 'docker' | 'java', options: ServicesOptions): Prom
       jars: jars && join(jars, 'kafka'),
       image: `apache/kafka:${pinnedVersion('kafka')}`,
       security,
+      proxied: options.proxied ?? false,
     })
     const registryOptions = { jars: jars && join(jars, 'registry'), version: pinnedVersion('apicurio') }
     const [registry] = await Promise.all([
@@ -89,6 +94,7 @@ async function tryStart(kind: 'docker' | 'java', options: ServicesOptions): Prom
       brokers: cluster.brokers,
       registry,
       sasl: cluster.secure,
+      proxied: cluster.proxied,
       pids: () => host.pids(),
       killBroker: (number, signal) => cluster.kill(number, signal),
       restartBroker: number => cluster.restart(number),
@@ -121,6 +127,7 @@ async function givenServices(
     brokers,
     registry,
     sasl: null,
+    proxied: [],
     pids: () => [],
     killBroker: refuse,
     restartBroker: refuse,

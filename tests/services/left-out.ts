@@ -1,16 +1,18 @@
+import type { ProvidedContext } from 'vitest'
 import type { Plugin } from 'vitest/config'
 import type { TestProject } from 'vitest/node'
 
-/** What test files need that not every machine has, by the ending of their names. */
-export const services = {
-  kafka: { name: 'Kafka', ending: '.kafka.test.ts', provided: 'services' },
-  redis: { name: 'Redis', ending: '.redis.test.ts', provided: 'redis' },
+/** What a test file may need, by the end of its name. */
+export const needs = {
+  services: { suffix: '.kafka.test.ts', what: 'Kafka' },
+  modelServer: { suffix: '.model.test.ts', what: 'a model server' },
 } as const
 
-export type ServiceName = keyof typeof services
+export type Need = keyof typeof needs
 
-export function needs(service: ServiceName, file: string): boolean {
-  return file.endsWith(services[service].ending)
+export function needOf(file: string): Need | null {
+  const found = Object.entries(needs).find(([, { suffix }]) => file.endsWith(suffix))
+  return found ? (found[0] as Need) : null
 }
 
 /** Puts one skipped test in place of each file that needs services where there are none; where CI=true, one that fails. */
@@ -23,21 +25,20 @@ export function leftOutWithoutServices(): Plugin {
       project = context.project
     },
     transform(_code, id) {
-      const service = Object.values(services).find(({ ending }) => id.endsWith(ending))
-      const state = service && project?.getProvidedContext()[service.provided]
-      if (!service || !state || !('missing' in state)) return null
-      return {
-        code: process.env.CI === 'true' ? failing(service.name, state.missing) : skipped(service.name),
-        map: null,
-      }
+      const need = needOf(id)
+      if (!need || !project) return null
+      const provided = (project.getProvidedContext() as Partial<ProvidedContext>)[need]
+      if (!provided || !('missing' in provided)) return null
+      const name = JSON.stringify(`needs ${needs[need].what}`)
+      return { code: process.env.CI === 'true' ? failing(name, provided.missing) : skipped(name), map: null }
     },
   }
 }
 
 function skipped(name: string): string {
-  return `import { it } from 'vitest'; it.skip('needs ${name}', () => {})`
+  return `import { it } from 'vitest'; it.skip(${name}, () => {})`
 }
 
 function failing(name: string, reason: string): string {
-  return `import { it } from 'vitest'; it('needs ${name}', () => { throw new Error(${JSON.stringify(reason)}) })`
+  return `import { it } from 'vitest'; it(${name}, () => { throw new Error(${JSON.stringify(reason)}) })`
 }

@@ -22,7 +22,9 @@ beforeAll(async () => {
   folder = temporaryFolder()
   const { brokers } = kafkaServices()
   const kafka = new Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING })
-  producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner })
+  // Idempotent: what a slow broker is sent again would be there twice, and counted.
+  const createPartitioner = kafkajs.Partitioners.DefaultPartitioner
+  producer = kafka.producer({ createPartitioner, idempotent: true, maxInFlightRequests: 1 })
   await producer.connect()
 })
 afterAll(async () => {

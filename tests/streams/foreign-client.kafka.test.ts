@@ -7,7 +7,7 @@ import { missingPython, pythonWithClient } from '../support/python.ts'
 import { mustSitu, removeFolder, temporaryFolder } from '../support/situ.ts'
 
 const script = join(import.meta.dirname, '../services/foreign_client.py')
-const count = 60
+const count = 500
 const missing = await missingPython()
 
 describe.skipIf(missing !== null && process.env.CI !== 'true')(
@@ -22,7 +22,7 @@ describe.skipIf(missing !== null && process.env.CI !== 'true')(
     }, 320_000)
     afterAll(() => folder && removeFolder(folder))
 
-    it('writes pages, each twice, and reads what is made of them', { timeout: 180_000 }, async () => {
+    it('writes pages, each twice, and reads what is made of them', { timeout: 300_000 }, async () => {
       const prefix = uniquePrefix().slice(0, -1)
       const { brokers, registry } = kafkaServices()
       const options = {

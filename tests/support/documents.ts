@@ -13,15 +13,17 @@ export interface TestDocument {
   text: string
 }
 
-/** The 3,000 real documents; generated ones where they are not there. */
+/** The 3,000 real documents, then generated ones of their sentences; all generated where they are not there. */
 export function readDocuments(count: number): TestDocument[] {
   if (!hasSharedData) return generateDocuments(count, generatedSentences(), 1)
   const text = gunzipSync(readFileSync(join(sharedData, 'corpus/documents.jsonl.gz'))).toString('utf8')
-  return text
+  const real: TestDocument[] = text
     .split('\n')
     .filter(line => line !== '')
     .slice(0, count)
     .map(line => JSON.parse(line))
+  if (real.length === count) return real
+  return [...real, ...generateDocuments(count - real.length, sentencesOf(real), 1)]
 }
 
 /** Distinct documents of sentences drawn from a pool; the same for the same seed. */

@@ -59,6 +59,11 @@ export class Situ {
     })
   }
 
+  /** As last seen; 0 where the system does not tell. */
+  get peakMegabytes(): number {
+    return this.#usage.peakMegabytes
+  }
+
   #sample(): void {
     try {
       const fields = readFileSync(`/proc/${this.child.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []

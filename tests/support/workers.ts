@@ -1,9 +1,11 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readConfig } from '../../streams/config.ts'
-import { readStatus } from '../../streams/inspect/status.ts'
+import { readStatus, readTasks } from '../../streams/inspect/status.ts'
 import { openPipeline, type Pipeline } from '../../streams/pipeline.ts'
 import { sum } from '../../streams/task/task-record.ts'
+import type { Message } from '../../streams/transports/transport.ts'
+import { readVariants } from '../../streams/variants.ts'
 import type { Services } from '../services/index.ts'
 import { readDocuments } from './documents.ts'
 import { mustSitu, Situ } from './situ.ts'
@@ -21,12 +23,16 @@ export function folderGround(data: string): Ground {
 }
 
 export function kafkaGround(services: Services, prefix: string, partitions = 4): Ground {
-  const config = {
+  return groundOf({
     brokers: services.brokers.join(','),
     registry: services.registry ?? '',
     prefix,
     partitions: String(partitions),
-  }
+  })
+}
+
+/** A ground of these settings, each of them a flag too. */
+export function groundOf(config: Readonly<Record<string, string>>): Ground {
   return { flags: Object.entries(config).flatMap(([name, value]) => [`--${name}`, value]), config }
 }
 
@@ -39,27 +45,98 @@ export async function withPipeline<T>({ config }: Ground, look: (pipeline: Pipel
   }
 }
 
-/** Writes documents into a file and ingests them. `--partitions` makes the topics. */
-export async function ingestDocuments(ground: Ground, folder: string, count: number): Promise<void> {
-  const input = join(folder, `documents-${count}.jsonl`)
+/** Writes the documents from one number to another into a file and ingests them. `--partitions` makes the topics. */
+export async function ingestDocuments(ground: Ground, folder: string, count: number, from = 0): Promise<void> {
+  const input = join(folder, `documents-${from}-${count}.jsonl`)
   writeFileSync(
     input,
     readDocuments(count)
+      .slice(from)
       .map(document => `${JSON.stringify(document)}\n`)
       .join(''),
   )
   await mustSitu(['ingest', input, ...ground.flags])
 }
 
-/** Inputs with an outcome and inputs that wait, over all operators; `calls` are those of the operators with a model. */
-export async function progressOf(pipeline: Pipeline): Promise<{ done: number; waiting: number; calls: number }> {
-  const { operators } = await readStatus(pipeline, await pipeline.transport.survey('task'))
+export interface Progress {
+  /** Inputs with an outcome, over all operators. */
+  done: number
+  /** Inputs that wait or are under work. */
+  waiting: number
+  /** Inputs with an outcome of the operators that call a model. */
+  calls: number
+  /** Ranges of finished offsets beyond the oldest open one, of the task that has the most. */
+  ranges: number
+}
+
+/** Looks at the progress until it is as wanted; reads of the task topic only what is new since the last look. */
+export function untilProgress(
+  ground: Ground,
+  isWanted: (progress: Progress) => boolean,
+  what: string,
+  limitMs = 600_000,
+): Promise<void> {
+  return watchProgress(ground, progress => until(async () => isWanted(await progress()), limitMs, what, 100))
+}
+
+export function untilDone(ground: Ground, limitMs = 600_000): Promise<void> {
+  return untilProgress(ground, ({ waiting, done }) => waiting === 0 && done > 0, 'the end of the work', limitMs)
+}
+
+export function watchProgress<T>(ground: Ground, look: (progress: () => Promise<Progress>) => Promise<T>): Promise<T> {
+  return withPipeline(ground, pipeline => {
+    const tasks = new NewestTasks(pipeline)
+    return look(async () => progressOf(pipeline, await tasks.read()))
+  })
+}
+
+/** The newest task records, read on from where the last look ended. */
+class NewestTasks {
+  readonly #pipeline: Pipeline
+  readonly #positions = new Map<number, number>()
+  readonly #newest = new Map<string, Message>()
+
+  constructor(pipeline: Pipeline) {
+    this.#pipeline = pipeline
+  }
+
+  async read(): Promise<Message[]> {
+    const { transport, partitions } = this.#pipeline
+    for (let partition = 0; partition < partitions; partition++) {
+      for await (const { messages, next } of transport.read('task', partition, this.#positions.get(partition) ?? 0)) {
+        for (const message of messages) this.#take(message)
+        this.#positions.set(partition, next)
+      }
+    }
+    return [...this.#newest.values()]
+  }
+
+  #take(message: Message): void {
+    const { key, value } = message
+    if (key === null) return
+    if (value === null) this.#newest.delete(key)
+    else this.#newest.set(key, { ...message, value: Uint8Array.from(value) })
+  }
+}
+
+async function progressOf(pipeline: Pipeline, messages: Message[]): Promise<Progress> {
+  const { transport, partitions } = pipeline
+  const { placed } = await readVariants(pipeline)
+  const inputs = [...new Set(placed.map(({ stage }) => stage.input))]
+  const places = inputs.flatMap(topic => Array.from({ length: partitions }, (_, partition) => ({ topic, partition })))
+  const bounds = await Promise.all(
+    places.map(async place => ({ ...place, ...(await transport.bounds(place.topic, place.partition)) })),
+  )
+  const survey = { topics: [], bounds, messages }
+  const { operators } = await readStatus(pipeline, survey)
+  const positions = (await readTasks(pipeline, survey)).flatMap(task => task.positions)
   const stages = Object.values(operators)
   const finishedBy = (name: string) => (operators[name]?.in ?? 0) - (operators[name]?.inFlight ?? 0)
   return {
     done: stages.reduce((total, stage) => total + stage.done + sum(stage.dropped) + sum(stage.failed), 0),
     calls: finishedBy('situate') + finishedBy('instruct'),
     waiting: stages.reduce((total, stage) => total + stage.lag + stage.inFlight, 0),
+    ranges: Math.max(0, ...positions.map(({ finished }) => finished.length / 2)),
   }
 }
 
@@ -70,39 +147,78 @@ export interface Call {
 
 /** A worker process, with what its log tells of its calls. */
 export class Worker extends Situ {
-  constructor(ground: Ground, words: readonly string[], latencyMs: number) {
-    super(['run', '--model', 'stand-in', '--log-level', 'debug', ...words, ...ground.flags], {
-      env: { SITU_STAND_IN_LATENCY_MS: String(latencyMs) },
-    })
-  }
+  readonly log: Record<string, string>[] = []
+  readonly calls: Call[] = []
+  #replies = 0
+  #line = ''
 
-  get log(): Record<string, string>[] {
-    return this.stderr.split('\n').flatMap(line => {
-      try {
-        return line.startsWith('{') ? [JSON.parse(line)] : []
-      } catch {
-        return []
-      }
-    })
-  }
-
-  get calls(): Call[] {
-    return this.log.flatMap(({ msg, stage = '', input = '' }) => (msg === 'model call' ? [{ stage, input }] : []))
+  /** @param model - Latency of the stand-in in milliseconds, or flags that name another model. */
+  constructor(ground: Ground, words: readonly string[], model: number | readonly string[]) {
+    const flags = typeof model === 'number' ? ['--model', 'stand-in'] : model
+    const env = typeof model === 'number' ? { SITU_STAND_IN_LATENCY_MS: String(model) } : {}
+    super(['run', '--log-level', 'debug', ...flags, ...words, ...ground.flags], { env })
+    this.child.stderr?.on('data', (text: string) => this.#read(text))
   }
 
   get callsInFlight(): number {
-    const messages = this.log.map(({ msg }) => msg)
-    return messages.filter(msg => msg === 'model call').length - messages.filter(msg => msg === 'model reply').length
+    return this.calls.length - this.#replies
   }
 
-  /** Calls in flight when tasks moved to another worker: their replies are thrown away. */
+  /** Calls that were not committed when tasks moved to another worker: their replies are thrown away. */
   get callsLost(): number {
-    return this.log.reduce((total, { msg, open }) => total + (msg === 'task lost' ? Number(open) : 0), 0)
+    return this.#lost.reduce((total, { uncommitted }) => total + Number(uncommitted), 0)
+  }
+
+  /** Tasks that moved to another worker while this one had them. */
+  get tasksLost(): number {
+    return this.log.filter(({ msg }) => msg === 'task lost').length
+  }
+
+  get isAlive(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {
     this.child.kill(signal)
     await this.done
+  }
+
+  get #lost(): Record<string, string>[] {
+    return this.log.filter(({ msg, task = '' }) => msg === 'task lost' && /-(situate|instruct)-/.test(task))
+  }
+
+  #read(text: string): void {
+    const lines = `${this.#line}${text}`.split('\n')
+    this.#line = lines.pop() ?? ''
+    for (const line of lines) {
+      // Beside the log there may be words for people.
+      if (!line.startsWith('{')) continue
+      const entry = JSON.parse(line)
+      this.log.push(entry)
+      const { msg, stage = '', input = '' } = entry
+      if (msg === 'model call') this.calls.push({ stage, input })
+      else if (msg === 'model reply') this.#replies++
+    }
+  }
+}
+
+/** Kills one of the workers that have calls in flight, once the outcomes of so many calls are committed. */
+export async function killAt(
+  gang: readonly Worker[],
+  progress: () => Promise<Progress>,
+  moment: number,
+  random: () => number,
+) {
+  for (;;) {
+    const { calls, waiting } = await progress()
+    const busy = gang.filter(worker => worker.callsInFlight > 0)
+    const worker = busy[Math.floor(random() * busy.length)] ?? gang[0]
+    if (worker && (waiting === 0 || (calls >= moment && busy.length > 0))) {
+      const inFlight = worker.callsInFlight
+      await worker.end('SIGKILL')
+      return { worker, inFlight }
+    }
+    await new Promise(resolve => setTimeout(resolve, 20))
   }
 }
 
@@ -137,10 +253,15 @@ export function countDifferent(left: Ids, right: Ids, topics: readonly string[] 
   }, 0)
 }
 
-export async function until(condition: () => boolean | Promise<boolean>, limitMs: number, what: string): Promise<void> {
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  limitMs: number,
+  what: string,
+  everyMs = 50,
+): Promise<void> {
   const deadline = Date.now() + limitMs
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`${what}: not within ${limitMs} ms`)
-    await new Promise(resolve => setTimeout(resolve, 50))
+    await new Promise(resolve => setTimeout(resolve, everyMs))
   }
 }

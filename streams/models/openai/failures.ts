@@ -1,12 +1,13 @@
 import type { RateLimit } from '../../../operators/model.ts'
 import { type ErrorCode, type ErrorDetails, messageOf, SituError } from '../../../schemas/errors.ts'
+import type { AnswerHeaders } from './fetch-answer.ts'
 import { readRateLimits } from './rate-limits.ts'
 
-/** A refusal with a status, as the client throws it; `error.body` is the whole answer. */
+/** A refusal with a status. */
 export interface StatusAnswer {
   status: number
-  headers: Headers | undefined
-  error: { body: string } | undefined
+  headers: AnswerHeaders
+  body: string
 }
 
 const maxMessageChars = 300
@@ -39,15 +40,13 @@ export class Failures {
     return this.make('MODEL_RESPONSE_BROKEN', problem, cause === undefined ? { evidence } : { evidence, cause })
   }
 
-  ofStatus(answer: StatusAnswer): StatusFailure {
-    const body = answer.error?.body ?? ''
-    const code = codeOf(answer.status, body)
-    const wait = retryAfterMs(answer.headers)
-    const failure = this.make(code, `status ${answer.status} ${readMessage(body)}`.trim(), {
+  ofStatus({ status, headers, body }: StatusAnswer): StatusFailure {
+    const wait = retryAfterMs(headers)
+    const failure = this.make(codeOf(status, body), `status ${status} ${readMessage(body)}`.trim(), {
       evidence: { kind: 'response', content: body },
       ...(wait === undefined ? {} : { retryAfterMs: wait }),
     })
-    return new StatusFailure(failure, answer.status, answer.headers ? readRateLimits(answer.headers) : [])
+    return new StatusFailure(failure, status, readRateLimits(headers))
   }
 
   #scrub(text: string): string {
@@ -128,16 +127,16 @@ function oneLine(text: string): string {
 }
 
 /** Reads `retry-after-ms`, and `retry-after` in seconds or as a date. */
-function retryAfterMs(headers: Headers | undefined): number | undefined {
-  const exact = numberIn(headers?.get('retry-after-ms'))
+function retryAfterMs(headers: AnswerHeaders): number | undefined {
+  const exact = numberIn(headers.get('retry-after-ms'))
   if (exact !== undefined) return exact
-  const header = headers?.get('retry-after')
+  const header = headers.get('retry-after')
   const seconds = numberIn(header)
   if (seconds !== undefined) return seconds * 1000
   const date = /[a-z]{3}/i.test(header ?? '') ? Date.parse(header ?? '') : Number.NaN
   if (Number.isNaN(date)) return undefined
   // By the endpoint's own clock where it tells it: ours may differ.
-  const now = Date.parse(headers?.get('date') ?? '')
+  const now = Date.parse(headers.get('date') ?? '')
   return Math.max(0, date - (Number.isNaN(now) ? Date.now() : now))
 }
 
@@ -165,10 +164,4 @@ export function connectionFailure(cause: unknown, baseUrl: string): { code: Erro
   const code = isCut ? 'MODEL_RESPONSE_BROKEN' : 'MODEL_UNREACHABLE'
   const problem = isCut ? 'the connection was cut before an answer' : `no connection to ${baseUrl}`
   return { code, message: `${problem} (${oneLine([...new Set(said)].join(': ') || messageOf(cause))})` }
-}
-
-/** Whether no connection was made in time, as against no answer. */
-export function isConnectTimeout(error: unknown): boolean {
-  const { code } = ((error as Error | undefined)?.cause ?? {}) as NodeJS.ErrnoException
-  return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT'
 }

@@ -1,10 +1,11 @@
 import type { RateLimit } from '../../../operators/model.ts'
+import type { AnswerHeaders } from './fetch-answer.ts'
 
 const names = ['requests', 'tokens'] as const
 const unitMs: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 }
 
 /** Reads the headers `x-ratelimit-limit-`, `-remaining-` and `-reset-` of requests and of tokens. */
-export function readRateLimits(headers: Headers): RateLimit[] {
+export function readRateLimits(headers: AnswerHeaders): RateLimit[] {
   return names.flatMap(name => {
     const limit = wholeIn(headers.get(`x-ratelimit-limit-${name}`))
     const remaining = wholeIn(headers.get(`x-ratelimit-remaining-${name}`))

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createClient, ErrorReply, RESP_TYPES } from '@redis/client'
 import { messageOf, SituError } from '../../../schemas/errors.ts'
+import { systemClock } from '../../clock.ts'
 import type { Logger } from '../../log.ts'
 import { ChangeSignal } from '../../transports/change-signal.ts'
 import { closedError } from '../../transports/outgoing.ts'
@@ -106,15 +107,24 @@ export class RedisConnection {
   }
 
   async #attempt<T>(command: () => Promise<T>): Promise<T> {
-    const over = AbortSignal.timeout(this.#waitMs)
+    const end = new AbortController()
+    const timer = setTimeout(() => end.abort(new Error('no answer')), this.#waitMs)
+    try {
+      return await this.#retry(command, end.signal)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async #retry<T>(command: () => Promise<T>, over: AbortSignal): Promise<T> {
     while (!over.aborted) {
       const seen = this.#changes.count
       try {
         return await answerWithin(command(), over)
       } catch (error) {
         if (error instanceof ErrorReply && !notReady.test(error.message)) throw this.#refused(error)
-        if (!(error instanceof Error && error === over.reason)) this.#lastError = messageOf(error)
-        if (this.#client.isReady) await pause(50, over)
+        if (error !== over.reason) this.#lastError = messageOf(error)
+        if (this.#client.isReady) await systemClock.sleep(50, over)
         else await this.#changes.wait(seen, over)
       }
     }
@@ -193,12 +203,5 @@ function answerWithin<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
     signal.addEventListener('abort', stop, { once: true })
     if (signal.aborted) stop()
     answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener('abort', () => [clearTimeout(timer), resolve()], { once: true })
   })
 }

@@ -51,7 +51,15 @@ export function isPassing(error: unknown): boolean {
   if (!root || typeof root !== 'object' || isRefusal(root)) return false
   if (root.type !== undefined) return root.retriable === true || passingTypes.includes(root.type)
   // kafkajs marks errors of the connection, of the metadata and of its own locks in several ways.
-  return root.name?.startsWith('KafkaJS') || isNetworkError(root) || root.message === 'Broker not connected'
+  return root.name?.startsWith('KafkaJS') || isNetworkError(root) || isMute(root)
+}
+
+/**
+ * The first answer of a broker, which tells what requests it knows, came too late: kafkajs counts the broker as connected
+ * from then on, never asks again, and can send it nothing.
+ */
+export function isMute(error: unknown): boolean {
+  return rootOf(error)?.message === 'Broker not connected'
 }
 
 /** Not marked as retriable by kafkajs, though the next coordinator or leader will answer. */

@@ -1,7 +1,7 @@
 import type { Kafka } from 'kafkajs'
 import { SituError } from '../../../schemas/errors.ts'
 import { checkPartition, closedError, unknownTopic } from '../outgoing.ts'
-import { isPassing, lostBroker, rootOf, toSituError, typeOf } from './broker-error.ts'
+import { isMute, isPassing, lostBroker, rootOf, toSituError, typeOf } from './broker-error.ts'
 import { atMost, type Settings, wait } from './options.ts'
 import { type Broker, type Cluster, openCluster } from './wire.ts'
 
@@ -16,7 +16,8 @@ const closeMs = 2000
 /** One set of connections to the brokers: who leads what, and calls that wait where nobody answers. */
 export class Brokers {
   readonly #settings: Settings
-  readonly #cluster: Cluster
+  readonly #kafka: Kafka
+  #cluster: Cluster
   readonly #coordinators = new Map<string, Broker>()
   readonly #opening = new Map<Broker, Promise<void>>()
   readonly #closing = new AbortController()
@@ -24,6 +25,7 @@ export class Brokers {
 
   constructor(kafka: Kafka, settings: Settings) {
     this.#settings = settings
+    this.#kafka = kafka
     this.#cluster = openCluster(kafka)
   }
 
@@ -48,6 +50,7 @@ export class Brokers {
     let told = begin
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, lastPauseMs)) {
       this.#checkOpen()
+      const cluster = this.#cluster
       try {
         await this.#connect()
         return await work()
@@ -55,6 +58,7 @@ export class Brokers {
         this.#checkOpen()
         const isNew = typeOf(error) === 'UNKNOWN_TOPIC_OR_PARTITION' && Date.now() < begin + unknownTopicMs
         if (!(isPassing(error) || isNew) || signal?.aborted) throw toSituError(error, what)
+        if (isMute(error) && cluster === this.#cluster) this.#renew()
         this.#forget(error)
         await this.#refresh()
         if (Date.now() - begin >= withinMs) throw this.#unreachable(error, what, begin)
@@ -127,6 +131,14 @@ export class Brokers {
     this.#coordinators.clear()
     const address = lostBroker(error)
     if (address) this.#cluster.removeBroker(address)
+  }
+
+  /** A client that can't be used any more gives way to a new one, with new connections. */
+  #renew(): void {
+    const old = this.#cluster
+    this.#cluster = openCluster(this.#kafka)
+    this.#connected = null
+    void old.disconnect().catch(() => {})
   }
 
   async close(): Promise<void> {

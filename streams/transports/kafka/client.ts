@@ -12,9 +12,9 @@ export function createClient(settings: Settings, socketFactory: SocketFactory): 
     ...(settings.ssl && { ssl: settings.ssl }),
     ...(settings.sasl && { sasl: settings.sasl }),
     socketFactory,
-    connectionTimeout: 3000,
+    connectionTimeout: Math.min(3000, settings.requestTimeoutMs),
     authenticationTimeout: 5000,
-    requestTimeout: 15_000,
+    requestTimeout: settings.requestTimeoutMs,
     // What is tried again, and how long, is decided here and not in kafkajs.
     retry: { retries: settings.brokers.length, initialRetryTime: 20, maxRetryTime: 200 },
     logLevel: logLevel.WARN,

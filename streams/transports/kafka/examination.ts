@@ -30,7 +30,9 @@ export async function examineKafka(
   specs: readonly TopicSpec[],
   tasks: readonly TaskSpec[],
 ): Promise<Examination> {
-  const settings = settingsOf(options)
+  const wanted = settingsOf(options)
+  // Who asks for an examination does not want to wait for the end of an outage.
+  const settings = { ...wanted, outageMs: wanted.connectTimeoutMs }
   const sockets = new Sockets(settings.socketFactory)
   const kafka = createClient(settings, sockets.factory)
   const brokers = new Brokers(kafka, settings)
@@ -47,7 +49,7 @@ export async function examineKafka(
 async function examine(
   brokers: Brokers,
   admin: TopicAdmin,
-  { brokers: addresses, connectTimeoutMs: withinMs, prefix }: Settings,
+  { brokers: addresses, prefix }: Settings,
   specs: readonly TopicSpec[],
   tasks: readonly TaskSpec[],
 ): Promise<Examination> {
@@ -55,7 +57,7 @@ async function examine(
     const all = await brokers.all()
     return Promise.all(all.map(async broker => [String(broker.nodeId), await readRelease(broker)] as const))
   }
-  const releases = new Map(await brokers.call(`brokers ${addresses.join(', ')}`, readReleases, { withinMs }))
+  const releases = new Map(await brokers.call(`brokers ${addresses.join(', ')}`, readReleases))
   const names = specs.map(({ name }) => brokers.wireName(name))
   const { missing, absent } = await missingTopicRights(brokers, names)
   const missingRights = [...missing, ...(await missingWorkerRights(brokers, namesOf(tasks, prefix)))]

@@ -31,6 +31,8 @@ export interface KafkaOptions {
   maxWaitMs?: number
   /** How long a killed worker's open transaction may hide what others have committed; default 10,000. */
   transactionTimeoutMs?: number
+  /** How long one request may go unanswered; default 15,000. */
+  requestTimeoutMs?: number
   /** How long `openKafka` waits for a broker; default 10,000. */
   connectTimeoutMs?: number
   /** How long a call waits for brokers that were there and are gone; default 600,000. */
@@ -65,6 +67,7 @@ export function settingsOf(options: KafkaOptions): Settings {
     heartbeatMs: 500,
     maxWaitMs: 100,
     transactionTimeoutMs: 10_000,
+    requestTimeoutMs: 15_000,
     connectTimeoutMs: 10_000,
     outageMs: 600_000,
     log: { debug: () => {}, warn: () => {} },

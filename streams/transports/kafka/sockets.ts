@@ -27,7 +27,15 @@ export class Sockets {
     this.factory = options => {
       const socket = factory(options)
       this.#sockets.add(socket)
-      socket.once('close', () => this.#sockets.delete(socket))
+      let isConnected = false
+      socket.once(options.ssl ? 'secureConnect' : 'connect', () => {
+        isConnected = true
+      })
+      socket.once('close', hadError => {
+        this.#sockets.delete(socket)
+        // kafkajs would wait for ever for one that ends, without an error, before it has begun.
+        if (!isConnected && !hadError) socket.emit('error', new Error('closed before it was connected'))
+      })
       return socket
     }
   }

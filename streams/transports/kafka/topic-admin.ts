@@ -2,7 +2,7 @@ import kafkajs, { type Admin, type Kafka } from 'kafkajs'
 import { SituError } from '../../../schemas/errors.ts'
 import { checkTopicSpec } from '../outgoing.ts'
 import type { TopicSpec } from '../transport.ts'
-import { messageOfRefusal, typeOf } from './broker-error.ts'
+import { isMute, messageOfRefusal, typeOf } from './broker-error.ts'
 import type { Brokers } from './brokers.ts'
 import type { TopicSettings } from './options.ts'
 
@@ -31,7 +31,8 @@ export interface TopicDifference {
 
 /** Topics with a prefix: which there are, with which settings; and making new ones. It never changes one. */
 export class TopicAdmin {
-  readonly #admin: Admin
+  readonly #kafka: Kafka
+  #admin: Admin
   readonly #brokers: Brokers
   readonly #prefix: string
   readonly #settings: TopicSettings
@@ -39,6 +40,7 @@ export class TopicAdmin {
   #connected: Promise<void> | null = null
 
   constructor(kafka: Kafka, brokers: Brokers, prefix: string, settings: TopicSettings) {
+    this.#kafka = kafka
     this.#admin = kafka.admin()
     this.#brokers = brokers
     this.#prefix = `${prefix}.`
@@ -231,7 +233,19 @@ export class TopicAdmin {
         this.#connected = null
         throw error
       }
-      return work()
+      try {
+        return await work()
+      } catch (error) {
+        if (isMute(error)) this.#renew()
+        throw error
+      }
     })
+  }
+
+  /** A client that can't be used any more gives way to a new one. */
+  #renew(): void {
+    void this.#admin.disconnect().catch(() => {})
+    this.#admin = this.#kafka.admin()
+    this.#connected = null
   }
 }

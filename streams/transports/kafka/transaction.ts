@@ -2,8 +2,8 @@ import type { OutgoingMessage, TaskPosition } from '../transport.ts'
 import { isFenced, isPassing, typeOf } from './broker-error.ts'
 import type { Brokers } from './brokers.ts'
 import { type Settings, wait } from './options.ts'
-import { parentHeader } from './page.ts'
-import { type Broker, type ProducerIdentity, type WireMessage, zstd } from './wire.ts'
+import { produce } from './produce-request.ts'
+import type { Broker, ProducerIdentity } from './wire.ts'
 
 /** Bytes of a message beside key, value and parent, at most. */
 const messageOverheadBytes = 100
@@ -39,7 +39,7 @@ export class OutcomeUnknown extends Error {
 interface PartitionBatch {
   topic: string
   partition: number
-  messages: WireMessage[]
+  messages: OutgoingMessage[]
 }
 
 /**
@@ -148,21 +148,13 @@ export class TransactionWriter {
     identity: ProducerIdentity,
     batches: readonly PartitionBatch[],
   ): Promise<WrittenPlace | null> {
-    const byTopic = Map.groupBy(batches, ({ topic }) => topic)
-    const { topics } = await leader.produce({
-      ...identity,
-      timeout: this.#settings.transactionTimeoutMs,
-      compression: zstd,
-      topicData: [...byTopic].map(([topic, group]) => ({
-        topic: this.#brokers.wireName(topic),
-        partitions: group.map(({ partition, messages }) => {
-          const name = `${topic}/${partition}`
-          const firstSequence = this.#sequences.get(name) ?? 0
-          this.#sequences.set(name, (firstSequence + messages.length) % 0x8000_0000)
-          return { partition, firstSequence, messages }
-        }),
-      })),
+    const sequenced = batches.map(({ topic, partition, messages }) => {
+      const name = `${topic}/${partition}`
+      const firstSequence = this.#sequences.get(name) ?? 0
+      this.#sequences.set(name, (firstSequence + messages.length) % 0x8000_0000)
+      return { topic: this.#brokers.wireName(topic), partition, firstSequence, messages }
     })
+    const { topics } = await produce(leader, identity, sequenced, this.#settings.transactionTimeoutMs)
     const [first] = batches
     const written = topics.find(({ topicName }) => first && topicName === this.#brokers.wireName(first.topic))
     const offset = written?.partitions.find(({ partition }) => partition === first?.partition)?.baseOffset
@@ -185,7 +177,6 @@ export class TransactionWriter {
   /** Messages by partition, in their order, in batches below the largest size that a broker takes. */
   #batches(messages: readonly OutgoingMessage[]): PartitionBatch[] {
     const maxBytes = this.#maxBatchBytes()
-    const now = Date.now()
     const batches: PartitionBatch[] = []
     const open = new Map<string, { batch: PartitionBatch; bytes: number }>()
     for (const message of messages) {
@@ -199,7 +190,7 @@ export class TransactionWriter {
         batches.push(last.batch)
       }
       last.bytes += bytes
-      last.batch.messages.push(toWire(message, now))
+      last.batch.messages.push(message)
     }
     return batches
   }
@@ -219,13 +210,4 @@ export class TransactionWriter {
 
 function sizeOf({ key, value, parent }: OutgoingMessage): number {
   return Buffer.byteLength(key) + (value?.length ?? 0) + (parent?.length ?? 0) + messageOverheadBytes
-}
-
-function toWire({ key, value, parent, timestamp }: OutgoingMessage, now: number): WireMessage {
-  return {
-    key,
-    value: value && Buffer.from(value.buffer, value.byteOffset, value.byteLength),
-    timestamp: String(timestamp ?? now),
-    headers: typeof parent === 'string' ? { [parentHeader]: parent } : {},
-  }
 }

@@ -35,6 +35,8 @@ import { Watch } from './watch.ts'
 const overheadBytes = 8192
 /** A commit may be larger than a batch, for it is written in several; it is held in memory. */
 const batchesPerCommit = 4
+/** A transaction has six requests, however small it is. */
+const commitRecords = 2000
 /** Share of the largest message that the messages of one batch may take. */
 const batchShare = 0.8
 
@@ -303,7 +305,7 @@ export class KafkaTransport implements Transport {
 
   async #readLimits(): Promise<void> {
     const maxMessageBytes = Math.max(1, (await this.#admin.maxMessageBytes()) - overheadBytes)
-    this.#limits = { maxMessageBytes, maxCommitBytes: batchesPerCommit * maxMessageBytes }
+    this.#limits = { maxMessageBytes, maxCommitBytes: batchesPerCommit * maxMessageBytes, commitRecords }
   }
 
   #checkOpen(): void {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Noun, Records } from '../../../schemas/records.ts'
+import { contentId } from '../../../streams/identity.ts'
 import { ancestors, descendants, findRecord, inputOf, keptTwin } from '../../../streams/inspect/lineage.ts'
 import type { Pipeline } from '../../../streams/pipeline.ts'
 import { memoryPipeline } from '../../support/pipeline.ts'
@@ -118,5 +119,17 @@ describe('lineage', () => {
     expect(await trace('c')).toMatchObject({ back: [], forward: { children: [] } })
     expect((await trace('d')).back).toEqual([])
     expect((await trace('e')).back).toEqual([])
+  })
+})
+
+describe('findRecord', () => {
+  it('finds what a foreign producer wrote by the id made from its content', async () => {
+    const pipeline = await memoryPipeline()
+    const foreign = { ...articleOf(''), text: 'Text of another.' }
+    await write(pipeline, 'article', foreign)
+    const id = contentId(foreign.text)
+    expect(await findRecord(pipeline, id)).toBeNull()
+    await drop(pipeline, id, null)
+    expect(await findRecord(pipeline, id)).toMatchObject({ topic: 'article', offset: 0, record: { ...foreign, id } })
   })
 })

@@ -1,9 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { readConfig, withSettings } from '../../../streams/config.ts'
+import { contentId } from '../../../streams/identity.ts'
 import { readStatus } from '../../../streams/inspect/status.ts'
-import { verify } from '../../../streams/inspect/verify.ts'
+import { type Verified, verify } from '../../../streams/inspect/verify.ts'
 import { openPipeline, type Pipeline } from '../../../streams/pipeline.ts'
 import { applyRetention } from '../../../streams/retention.ts'
+import { emptyCounters } from '../../../streams/task/task-record.ts'
 import { stages } from '../../../streams/topology.ts'
 import type { Message, OutgoingMessage } from '../../../streams/transports/transport.ts'
 import { memoryPipeline, toDocument, toyRun, toyStage, writeArticles } from '../../support/pipeline.ts'
@@ -102,6 +104,95 @@ describe('verify', () => {
       differences: [],
       notes: ['ingest: 4 records are of other producers'],
     })
+  })
+
+  it('tells an ingest whose records are not as many as it counted', async () => {
+    const pipeline = await memoryPipeline()
+    const { transport, serde } = pipeline
+    const counters = { ...emptyCounters(), in: 2, done: 2, out: 2 }
+    const common = { stage: 'ingest', partition: 0, epoch: 0, configuration: null, positions: [], time: 0, work: null }
+    const task = (id: string) => ({ ...common, id, counters, variant: 'main' })
+    const tasks = ['ingest-whole', 'ingest-short'].map(id => ({
+      topic: 'task',
+      partition: 0,
+      key: id,
+      value: serde.encode('task', task(id)).value,
+    }))
+    const pages = ['ingest-whole', 'ingest-whole', 'ingest-short', 'ingest-unknown'].map((parent, index) => {
+      const content = `page ${index}`
+      const page = { id: contentId(content), url: null, title: null, content, format: 'text' as const, source: null }
+      return { topic: 'page', partition: 0, key: page.id, value: serde.encode('page', page).value, parent }
+    })
+    await transport.produce([...tasks, ...pages])
+    expect((await verified(pipeline)).differences).toEqual([
+      'ingest-short: done 2 counted, 1 in the topics',
+      'ingest-unknown: done 0 counted, 1 in the topics',
+    ])
+  })
+
+  describe('where bounds are later than counters, as on Kafka', () => {
+    /** The counters of one moment with the bounds of a later one. */
+    async function laterVerified(pipeline: Pipeline, meanwhile: () => Promise<unknown>): Promise<Verified> {
+      const { messages } = await pipeline.transport.survey('task')
+      await meanwhile()
+      const survey = { ...(await pipeline.transport.survey('task')), messages }
+      const topics = survey.topics.map(topic => ({ ...topic, written: null, records: null }))
+      const { operators } = await readStatus(pipeline, { ...survey, topics })
+      return verify(pipeline, { ...survey, topics }, operators, new AbortController().signal)
+    }
+
+    it('leaves out what was worked meanwhile, and what came meanwhile', async () => {
+      const pipeline = await memoryPipeline()
+      await writeForeign(pipeline, ['one', 'two', 'one'])
+      await dedupe(pipeline)
+      await writeForeign(pipeline, ['three', 'four'])
+      const found = await laterVerified(pipeline, async () => {
+        await writeForeign(pipeline, ['five', 'five'])
+        await dedupe(pipeline)
+      })
+      expect(found).toEqual({ differences: [], notes: ['ingest: 7 records are of other producers'] })
+    })
+
+    it('finds an output of an input that no task has passed', async () => {
+      const pipeline = await memoryPipeline()
+      await writeForeign(pipeline, ['one'])
+      await dedupe(pipeline)
+      await writeForeign(pipeline, ['two'])
+      const { differences } = await laterVerified(pipeline, async () => {
+        const early = {
+          topic: 'document',
+          partition: 0,
+          key: 'early',
+          value: Buffer.from('x'),
+          parent: contentId('two'),
+        }
+        await pipeline.transport.produce([early])
+      })
+      expect(differences).toContain('dedupe-document: out: 1 counted, 2 in the topics')
+    })
+
+    it('says where the same content was worked before and meanwhile', async () => {
+      const pipeline = await memoryPipeline()
+      await writeForeign(pipeline, ['one'])
+      await dedupe(pipeline)
+      await writeForeign(pipeline, ['one'])
+      const { differences, notes } = await laterVerified(pipeline, () => dedupe(pipeline))
+      expect(differences).toEqual([])
+      expect(notes.join('\n')).toContain('dedupe-document: inputs that came more than once were worked meanwhile')
+    })
+  })
+
+  it('finds an input that was sent on twice', async () => {
+    const pipeline = await memoryPipeline(undefined, undefined, 2)
+    await writeForeign(pipeline, ['one', 'two', 'three', 'four', 'five'])
+    await dedupe(pipeline)
+    const over = 'dedupe-document-in'
+    const [copy] = await Array.fromAsync(pipeline.transport.read(over, 1, 0), ({ messages }) => messages[0])
+    if (!copy?.key) throw new Error('nothing was sent on')
+    await pipeline.transport.produce([{ ...copy, key: copy.key }])
+    expect((await verified(pipeline)).differences).toContain(
+      'dedupe-document: 1 inputs sent on twice to the task that they belong to',
+    )
   })
 
   it('finds an outcome too many of an input that came twice', async () => {

@@ -1,4 +1,5 @@
-import { createServer } from 'node:net'
+import { createServer as createHttpServer } from 'node:http'
+import { type AddressInfo, createServer } from 'node:net'
 import { inspect } from 'node:util'
 import { Agent, getGlobalDispatcher, setGlobalDispatcher } from 'undici'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -85,6 +86,37 @@ describe('a call', () => {
       ...parameters,
       response_format: { type: 'json_schema', json_schema: { name, strict: true, schema } },
     })
+  })
+
+  it('sends the very bytes of the whole as JSON', async () => {
+    const bodies: string[] = []
+    const server = createHttpServer((request, response) => {
+      request.setEncoding('utf8').on('data', text => bodies.push(text))
+      request.on('end', () => response.writeHead(418).end('{}'))
+    })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    server.listen(0, '127.0.0.1', resolve)
+    await promise
+    const model = modelAt(`http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/`, {
+      structuredOutput: 'none',
+    })
+    const messages = requestOf().messages
+    await failureOf(model.complete(requestOf()))
+    await failureOf(model.complete(requestOf({ messages: [...messages, { role: 'user', content: '"Grüße" 😀\n' }] })))
+    expect(bodies[0]).toBe(JSON.stringify({ model: 'small', messages }))
+    expect(JSON.parse(bodies[1] ?? '').messages[2]).toEqual({ role: 'user', content: '"Grüße" 😀\n' })
+    server.close()
+  })
+
+  it('follows a redirection with the same request', async () => {
+    const { url, calls } = await provide()
+    const from = await provide(() => ({
+      kind: 'status',
+      status: 308,
+      headers: { location: `${url}/chat/completions` },
+    }))
+    expect((await modelAt(from.url).complete(requestOf())).finishReason).toBe('stop')
+    expect(calls[0]?.request.messages).toEqual(requestOf().messages)
   })
 
   it.each([
@@ -248,7 +280,8 @@ describe('an error of the endpoint', () => {
     const before = getGlobalDispatcher()
     setGlobalDispatcher(new Agent({ headersTimeout: 100 }))
     try {
-      const node = fetch(`${url}/chat/completions`, { method: 'POST', body: '{}' })
+      const body = JSON.stringify({ model: 'other', messages: requestOf().messages })
+      const node = fetch(`${url}/chat/completions`, { method: 'POST', body })
       const refused = expect(node).rejects.toMatchObject({ cause: { code: 'UND_ERR_HEADERS_TIMEOUT' } })
       expect((await modelAt(url).complete(requestOf())).finishReason).toBe('stop')
       await refused

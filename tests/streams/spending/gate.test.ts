@@ -312,6 +312,20 @@ describe('an outage', () => {
     expect(probes).toHaveLength(2)
   })
 
+  it('gives a probe up that hangs, and each later one after twice the time', async () => {
+    const scene = new Scene()
+    await scene.answerOnce()
+    scene.model.answer = failing('MODEL_UNAVAILABLE')
+    scene.load(8, 10 * minute, 100)
+    await scene.clock.advance(500)
+    scene.model.answer = () => ({ latencyMs: 60 * minute })
+    await scene.clock.advance(2 * minute)
+    const probes = scene.model.requests.flatMap(({ replyTokens }, index) =>
+      replyTokens === 1 ? [scene.model.times[index] ?? 0] : [],
+    )
+    expect(probes.slice(1, 4).map((time, index) => time - (probes[index] ?? 0))).toEqual([12_000, 24_000, 48_000])
+  })
+
   it('obeys the Retry-After of a 503', async () => {
     const scene = new Scene()
     await scene.answerOnce()

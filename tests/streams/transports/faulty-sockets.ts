@@ -2,16 +2,25 @@ import { connect, type Socket } from 'node:net'
 import type { KafkaOptions } from '../../../streams/transports/kafka/index.ts'
 
 /** Numbers of requests in Kafka's protocol. */
-export const requests = { produce: 0, addPartitionsToTransaction: 24, endTransaction: 26, heartbeat: 12 } as const
+export const requests = {
+  produce: 0,
+  addPartitionsToTransaction: 24,
+  endTransaction: 26,
+  heartbeat: 12,
+  apiVersions: 18,
+} as const
 
 interface Fault {
   request: number
-  when: 'lost' | 'unanswered'
+  when: 'lost' | 'unanswered' | 'ignored'
   left: number
   struck: () => void
 }
 
-/** Connections that break at chosen requests: `lost` before they leave, `unanswered` when the broker has worked them. */
+/**
+ * Connections that break at chosen requests: `lost` before they leave, `unanswered` when the broker has worked them. With
+ * `ignored` the request is swallowed, and the connection stays.
+ */
 export class FaultySockets {
   readonly #faults: Fault[] = []
   readonly #sockets = new Set<Socket>()
@@ -44,6 +53,7 @@ export class FaultySockets {
       const fault = this.#faults.find(({ request, left }) => left > 0 && bytes.readInt16BE(4) === request)
       if (!fault) return write(bytes, ...rest)
       if (--fault.left === 0) fault.struck()
+      if (fault.when === 'ignored') return true
       if (fault.when === 'lost') return void socket.destroy(new Error('broken by the test'))
       socket.removeAllListeners('data')
       socket.once('data', () => socket.destroy(new Error('broken by the test')))

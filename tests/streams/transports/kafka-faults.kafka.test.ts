@@ -175,6 +175,25 @@ describe('reading', () => {
   })
 })
 
+describe('a broker whose first answer comes too late', () => {
+  it('is asked again over a new connection', async () => {
+    const { transport, input } = await setUp({ requestTimeoutMs: 500 })
+    const ignored = sockets.break(requests.apiVersions, 'ignored')
+    // The first to wait at the end of a partition opens connections of its own.
+    const messages = takeMessages(transport.read(input, 0, 0, { follow: true }), 11)
+    await ignored
+    await transport.produce([outgoing(input, 'late')])
+    expect((await messages).map(({ key }) => key)).toContain('late')
+  })
+
+  it('does not keep the transport from opening', async () => {
+    // Those of the transport itself, and of its questions about topics.
+    const ignored = sockets.break(requests.apiVersions, 'ignored', 3)
+    await setUp({ requestTimeoutMs: 500 })
+    await ignored
+  })
+})
+
 describe('membership', () => {
   it('keeps its tasks through a short outage', async () => {
     const { transport, output, tasks, task } = await setUp()

@@ -1,0 +1,12 @@
+import { StageBinding } from '../../../streams/task/stage-binding.ts'
+import type { Stage } from '../../../streams/topology.ts'
+import { toDocument, toyStage } from '../../support/pipeline.ts'
+
+/** A stage that passes articles on as documents; each name is a variant, with a topic and tasks of its own. */
+export function noopStage(name: string): Stage {
+  return { ...toyStage(article => [toDocument(article)]), variant: name, output: `document.${name}` }
+}
+
+export function noopBinding(name: string): StageBinding {
+  return new StageBinding(noopStage(name), {}, { prompt: null, model: null, snapshot: null })
+}

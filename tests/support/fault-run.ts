@@ -1,0 +1,127 @@
+import { join } from 'node:path'
+import { type Services, startServices } from '../services/index.ts'
+import type { Figure, ScriptOptions } from './figures.ts'
+import { mustSitu, removeFolder, situ, temporaryFolder } from './situ.ts'
+import { readTaskHistory, type TaskHistory } from './task-history.ts'
+import {
+  countDifferent,
+  countTwice,
+  folderGround,
+  type Ground,
+  type Ids,
+  idsOf,
+  kafkaGround,
+  Worker,
+} from './workers.ts'
+
+/** Longest that a partition may have records that wait and no commit. */
+const mostIdleSeconds = 15
+
+/** What a fault run works with; all of it is gone when the run ends. */
+export class FaultRun {
+  readonly folder = temporaryFolder()
+  readonly #services: Services | null
+  readonly #workers: Worker[] = []
+
+  constructor(services: Services | null) {
+    this.#services = services
+  }
+
+  /** The brokers of this run. */
+  get services(): Services {
+    if (!this.#services) throw new Error('this run has no brokers')
+    return this.#services
+  }
+
+  get isKafka(): boolean {
+    return this.#services !== null
+  }
+
+  /** Where work with faults is done: on the brokers, or in a folder. */
+  ground(name: string, partitions?: number): Ground {
+    if (!this.#services) return folderGround(join(this.folder, name))
+    return kafkaGround(this.#services, `${name}${process.pid}`, partitions)
+  }
+
+  /** Where the same work is done without faults. */
+  cleanGround(name = 'clean'): Ground {
+    return folderGround(join(this.folder, `${name}-without-faults`))
+  }
+
+  /** A worker that is killed with the run, where it still lives. */
+  start(ground: Ground, words: readonly string[], latencyMs: number): Worker {
+    const worker = new Worker(ground, words, latencyMs)
+    this.#workers.push(worker)
+    return worker
+  }
+
+  async close(): Promise<void> {
+    for (const { child } of this.#workers) child.kill('SIGKILL')
+    await this.#services?.stop()
+    removeFolder(this.folder)
+  }
+}
+
+/** Opens what a fault run needs, with brokers of its own where it runs on Kafka, and closes it after the work. */
+export async function withFaultRun(
+  { kafka, brokers = 1, proxied = false }: { kafka: boolean; brokers?: 1 | 3; proxied?: boolean },
+  work: (run: FaultRun) => Promise<void>,
+): Promise<void> {
+  const services = kafka ? await startServices({ brokers, registry: true, own: true, proxied }) : null
+  const run = new FaultRun(services)
+  try {
+    await work(run)
+  } finally {
+    await run.close()
+  }
+}
+
+export function isOnKafka({ values }: ScriptOptions): boolean {
+  return values.on === 'kafka'
+}
+
+/** A number from `--name=value`. */
+export function sizeOf({ values }: ScriptOptions, name: string, fallback: number): number {
+  return Number(values[name] ?? fallback)
+}
+
+/** Works what is there to its end, without faults; the ids by topic. */
+export async function workClean(clean: Ground): Promise<Ids> {
+  await mustSitu(['run', '--model', 'stand-in', ...clean.flags])
+  return idsOf(clean)
+}
+
+/**
+ * What must hold after every fault run.
+ *
+ * @param wanted - Ids of a run without faults.
+ * @param own - Of the ids that are found, those that count.
+ */
+export async function outcomeFigures(ground: Ground, wanted: Ids, own = (ids: Ids): Ids => ids): Promise<Figure[]> {
+  const found = own(await idsOf(ground))
+  const verified = await situ(['topics', '--verify', ...ground.flags])
+  if (verified.code !== 0) console.log(verified.stdout, verified.stderr)
+  return [
+    { name: 'exit code of topics --verify', value: verified.code ?? -1, goal: { most: 0 } },
+    { name: 'ids twice in a topic', value: countTwice(found), goal: { most: 0 } },
+    { name: 'ids that differ from a clean run', value: countDifferent(wanted, found), goal: { most: 0 } },
+  ]
+}
+
+/** What the task records tell afterwards; on Kafka only, where all of them are kept. @param from - ms, start of the work. */
+export async function historyFigures(ground: Ground, from: number): Promise<Figure[]> {
+  const history = await readTaskHistory(ground)
+  const { seconds, task } = history.longestIdle(from)
+  console.log(`idle the longest with records that wait: ${task}, ${seconds.toFixed(1)} s`)
+  return [
+    { name: 'longest idle time of a partition', value: seconds, unit: 's', goal: { most: mostIdleSeconds } },
+    ...rewoundFigures(history),
+  ]
+}
+
+export function rewoundFigures(history: TaskHistory): Figure[] {
+  return [
+    { name: 'commits seen', value: history.commits, goal: { least: 1 } },
+    { name: 'commits that rewound a task', value: history.rewound, goal: { most: 0 } },
+  ]
+}
