@@ -119,9 +119,7 @@ export class Forecaster {
   /** Inputs and drops from stage to stage. `comes`: inputs whose outcome takes a call, or that come of such ones. */
   #flows() {
     const { bindings, waiting } = this.#options
-    const comes = bindings.map((_, stage) =>
-      exactly(waiting.groups.find(group => group.stage === stage)?.size ?? 0),
-    )
+    const comes = bindings.map((_, stage) => exactly(waiting.groups.find(group => group.stage === stage)?.size ?? 0))
     let rows = exactly(waiting.rows)
     const stages = bindings.map(({ stage }, number) => {
       const inputs = comes[number] ?? exactly(0)
@@ -161,7 +159,12 @@ export class Forecaster {
       const totals = []
       for (const group of waiting.groups.filter(({ size }) => size > 0)) {
         const own = (sample ?? []).filter(sampled => sampled.group === group)
-        const ys = own.map(({ tallies }) => sumFigures(stages.flatMap(stage => tallies.get(stage) ?? []), name))
+        const ys = own.map(({ tallies }) =>
+          sumFigures(
+            stages.flatMap(stage => tallies.get(stage) ?? []),
+            name,
+          ),
+        )
         if (ys.some(y => y === null) || own.length === 0) return unknown
         const points = own.map(({ promptTokens }, index) => ({ x: promptTokens, y: ys[index] ?? 0 }))
         least += points.reduce((sum, { y }) => sum + y, 0)
@@ -191,13 +194,14 @@ export class Forecaster {
       recorded.length > 0 ? figure : { value: null, low: 0, high: most }
     const calls = times(inputs, each)
     const ofWaiting = times(exactly(group?.promptTokens ?? 0), each)
-    const ofLater =
-      toCome.high === 0 ? exactly(0) : times(toCome, atMost(mean('promptTokens'), longest))
+    const ofLater = toCome.high === 0 ? exactly(0) : times(toCome, atMost(mean('promptTokens'), longest))
     const promptTokens = add(ofWaiting, ofLater)
-    const completionTokens = inputs.high === 0 ? exactly(0) : times(inputs, atMost(mean('completionTokens'), model.replyTokens))
+    const completionTokens =
+      inputs.high === 0 ? exactly(0) : times(inputs, atMost(mean('completionTokens'), model.replyTokens))
     const isFree = model instanceof StandIn
     const price = configuredEndpoint(model, config)?.price ?? null
-    const cached = sum(recorded.map(tally => tally.cachedTokens)) / Math.max(1, sum(recorded.map(figureOf.promptTokens)))
+    const cached =
+      sum(recorded.map(tally => tally.cachedTokens)) / Math.max(1, sum(recorded.map(figureOf.promptTokens)))
     const usdOf = (part: keyof Estimate): number | null => {
       const [prompt, completion] = [promptTokens[part], completionTokens[part]]
       if (isFree) return 0

@@ -50,9 +50,7 @@ function provenanceOf(record: object): Provenance | null {
 }
 
 function isAlike({ operator, model, prompt }: Provenance, binding: StageBinding): boolean {
-  return (
-    operator === binding.stage.name && model === binding.model?.model && prompt === (binding.prompt?.hash ?? null)
-  )
+  return operator === binding.stage.name && model === binding.model?.model && prompt === (binding.prompt?.hash ?? null)
 }
 
 function tallyOf({ attempts, usage, costUsd, latencyMs }: Provenance): Tally {

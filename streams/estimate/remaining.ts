@@ -74,7 +74,9 @@ export class RemainingWork {
     const progress = stages.map(({ name, output }): StageProgress => {
       const own = counters[name]
       const spent = own?.spent ?? []
-      const lag = (tasks ?? []).filter(({ stage }) => stage === name).reduce((sum, { id }) => sum + (lags.get(id) ?? 0), 0)
+      const lag = (tasks ?? [])
+        .filter(({ stage }) => stage === name)
+        .reduce((sum, { id }) => sum + (lags.get(id) ?? 0), 0)
       const next = stages.findIndex(({ input }) => input === output)
       const worked = done.find(({ stage }) => stage === name)?.worked
       return {

@@ -19,7 +19,9 @@ export function renderForecast({ stages, total, rows, time, paid, sampled, metho
   ]
   if (method === 'sample') {
     const usd = paid.usd === null ? 'US dollars unknown' : money(paid.usd)
-    lines.push(`${sampled} inputs were run for real: ${paid.calls} calls paid now, ${whole(paid.tokens)} tokens, ${usd}`)
+    lines.push(
+      `${sampled} inputs were run for real: ${paid.calls} calls paid now, ${whole(paid.tokens)} tokens, ${usd}`,
+    )
     lines.push('They are in the sums; their replies are kept, so that the run does not pay them again.')
   }
   lines.push('In brackets: 90 % intervals.', ...notes.map(note => `Note: ${note}.`))

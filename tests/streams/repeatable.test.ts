@@ -48,7 +48,9 @@ async function runOrdered(input: string, name: string, seed: number) {
     return text === undefined ? { kind: 'ok' } : { kind: 'ok', text }
   })
   await mustSitu(['ingest', input, '--as', 'article', '--data', data])
-  await mustSitu(['run', '--yes', '--ordered', '--model', 'any', '--data', data], { env: { OPENAI_BASE_URL: provider.url } })
+  await mustSitu(['run', '--yes', '--ordered', '--model', 'any', '--data', data], {
+    env: { OPENAI_BASE_URL: provider.url },
+  })
   const written: string[] = []
   for (const topic of ['article', 'document', 'situation', 'instruction', 'deduped', 'dropped']) {
     written.push(...(await tap(topic, data)))
