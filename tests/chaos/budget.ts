@@ -66,7 +66,8 @@ async function measure({ folder, documents }: Place, { name, workers, flag, limi
     cpSync(join(folder, `base-${workers}`), join(folder, `${file}-${workers}`), { recursive: true })
     const words = ['run', 'situate', 'instruct', '--concurrency', String(concurrency)]
     const flags = withModels(ground, folder, { fake: { baseUrl: fake.url, price } })
-    const limited = [...words, ...(workers > 1 ? ['--follow'] : []), flag, String(limit), ...flags]
+    const more = workers > 1 ? ['--follow', '--log-level', 'debug'] : []
+    const limited = [...words, ...more, flag, String(limit), ...flags]
     const ended = await Promise.all(Array.from({ length: workers }, () => situ(limited)))
     const spent = fake.calls
     const figures: Figure[] = [
@@ -77,6 +78,10 @@ async function measure({ folder, documents }: Place, { name, workers, flag, limi
       },
       ...limitFigures(name, spent, flag, limit, workers),
     ]
+    if (workers > 1) {
+      const busy = count(ended, ({ stderr }) => stderr.includes('"msg":"model reply"'))
+      figures.push({ name: `${name}: workers that made calls`, value: busy, goal: { least: 2 } })
+    }
     if (flag === '--max-usd-per-day') {
       const again = await situ(limited)
       figures.push(
