@@ -18,11 +18,14 @@ export interface WaitingInput {
 export class Backlog {
   readonly #pipeline: Pipeline
   readonly #tasks: ReadonlyMap<string, Task>
+  /** Those of a variant that is not made yet are not there. */
+  readonly #topics: ReadonlySet<string>
   readonly #most: number
 
-  private constructor(pipeline: Pipeline, tasks: readonly Task[], most: number) {
+  private constructor(pipeline: Pipeline, tasks: readonly Task[], topics: ReadonlySet<string>, most: number) {
     this.#pipeline = pipeline
     this.#tasks = new Map(tasks.map(task => [task.id, task]))
+    this.#topics = topics
     this.#most = most
   }
 
@@ -32,7 +35,8 @@ export class Backlog {
     for await (const { value } of pipeline.transport.compacted('task')) {
       tasks.push(await pipeline.serde.decode('task', value))
     }
-    return new Backlog(pipeline, tasks, most)
+    const topics = await pipeline.transport.topics()
+    return new Backlog(pipeline, tasks, new Set(topics.map(({ name }) => name)), most)
   }
 
   /** The records of the tasks. */
@@ -45,7 +49,7 @@ export class Backlog {
     const { partitions } = this.#pipeline
     for (const task of tasksOf(stage, partitions)) {
       const intake = new Intake({ ...this.#pipeline, stage, partition: task.partition })
-      for (const topic of task.topics) {
+      for (const topic of task.topics.filter(name => this.#topics.has(name))) {
         for await (const { message, weight } of this.#read(stage, task, topic, signal)) {
           const asked = await intake.read(message)
           if (!asked || asked.forward?.length === 0) continue

@@ -13,6 +13,8 @@ export interface Workload {
   tokens: Estimate
   /** Sum over the calls. */
   latencyMs: Estimate
+  /** Of a slow call: while the last one runs, nothing else does. */
+  slowMs: number
 }
 
 export interface DurationOptions {
@@ -32,7 +34,8 @@ export interface Duration {
 
 /**
  * How long one worker takes: its stages work at the same time, each with so many records in flight, so the slowest one
- * decides, or a limit per minute; before and after it one call of each other stage goes alone.
+ * decides, or a limit per minute. The last record goes alone, and its calls are the slow ones. The interval is that of
+ * the latencies in the sample: what else the machine and the endpoint do is not in it.
  */
 export function estimateDuration({ workloads, concurrency, limits, freeSeconds }: DurationOptions): Duration {
   const candidates: { name: string; seconds: Estimate }[] = []
@@ -57,7 +60,7 @@ export function estimateDuration({ workloads, concurrency, limits, freeSeconds }
   const longest = candidates.reduce((left, right) =>
     (right.seconds.value ?? 0) > (left.seconds.value ?? 0) ? right : left,
   )
-  const alone = busy.reduce((sum, { latencyMs, calls }) => sum + (latencyMs.value ?? 0) / (calls.value || 1) / 1000, 0)
+  const alone = busy.reduce((sum, { slowMs }) => sum + slowMs / 1000, 0)
   const seconds = add(longest.seconds, exactly(busy.length > 0 ? alone + rampSeconds : 0))
   return { seconds, boundBy: longest.name }
 }

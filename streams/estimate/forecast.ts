@@ -112,7 +112,12 @@ export class Forecaster {
       rows: flows.rows,
       time: this.#duration(withModel),
       paid: paidBy(sample ?? []),
-      notes: [...this.#notes(figures), ...(waiting.isWhole ? [] : [`only the first ${waiting.read} were counted`])],
+      notes: [
+        ...this.#notes(figures),
+        ...(waiting.isWhole
+          ? []
+          : [`only ${waiting.read} waiting inputs were counted, the others are taken to be like them`]),
+      ],
     }
   }
 
@@ -230,10 +235,18 @@ export class Forecaster {
         requests: configured?.requestsPerMinute ?? told.get(endpoint)?.requests,
         tokens: configured?.tokensPerMinute ?? told.get(endpoint)?.tokens,
       })
-      return [{ stage: name, endpoint, ...own }]
+      return [{ stage: name, endpoint, ...own, slowMs: this.#slowCallMs(stage) }]
     })
     const { concurrency } = config.settings
     return estimateDuration({ workloads, concurrency, limits, freeSeconds: waiting.freeSeconds })
+  }
+
+  /** Nineteen of twenty calls of a stage are quicker. */
+  #slowCallMs(stage: number): number {
+    const { sample, tallies } = this.#options
+    const own = sample ? sample.flatMap(sampled => sampled.tallies.get(stage) ?? []) : (tallies.get(stage) ?? [])
+    const latencies = own.map(({ latencyMs, calls }) => latencyMs / Math.max(1, calls)).sort((a, b) => a - b)
+    return latencies[Math.min(latencies.length - 1, Math.floor(0.95 * latencies.length))] ?? 0
   }
 
   #notes(figures: readonly (Figures | null)[]): string[] {

@@ -83,20 +83,28 @@ export class Survey {
     }
   }
 
+  /** Where it is interrupted, what it has seen until then. */
   async run(): Promise<Waiting> {
-    const { stages, backlog, signal } = this.#options
-    // The last stage first: what waits there already was there before what comes to it now.
-    for (const [stage, { binding }] of [...stages.entries()].reverse()) {
-      if ((this.#left[stage] ?? 0) <= 0) continue
-      for await (const input of backlog.of(binding.stage, signal)) {
-        if (signal.aborted) break
-        this.#waiting.read++
-        if (input.weight > 1) this.#waiting.isWhole = false
-        await this.#arrive(stage, input)
-        if ((this.#left[stage] ?? 0) <= 0) break
-      }
+    try {
+      // The last stage first: what waits there already was there before what comes to it now.
+      for (const stage of [...this.#options.stages.keys()].reverse()) await this.#read(stage)
+    } catch (error) {
+      if (!this.#options.signal.aborted) throw error
     }
     return this.#waiting
+  }
+
+  async #read(number: number): Promise<void> {
+    const { stages, backlog, signal } = this.#options
+    const stage = stages[number]?.binding.stage
+    if (!stage || (this.#left[number] ?? 0) <= 0) return
+    for await (const input of backlog.of(stage, signal)) {
+      if (signal.aborted) return
+      this.#waiting.read++
+      if (input.weight > 1) this.#waiting.isWhole = false
+      await this.#arrive(number, input)
+      if ((this.#left[number] ?? 0) <= 0) return
+    }
   }
 
   async #arrive(number: number, { input, partition, weight }: WaitingInput): Promise<void> {

@@ -45,7 +45,13 @@ export async function run(options: ScriptOptions): Promise<void> {
       // Each pays its own sample: none knows what an earlier one was told.
       for (const end of ['', '-wal', '-shm']) rmSync(join(folder, 'data', `spending.db${end}`), { force: true })
       const { stdout } = await mustSitu(['estimate', '--json', '--seed', String(seed), '--sample', sample, ...flags])
-      forecasts.push(JSON.parse(stdout))
+      const forecast: Forecast = JSON.parse(stdout)
+      forecasts.push(forecast)
+      const { total, time } = forecast
+      const errors = [off(total.tokens, truth.tokens), off(total.usd, truth.usd), off(time.seconds, truth.seconds)]
+      console.error(
+        `seed ${seed}: tokens, money, time off by ${errors.map(error => `${(100 * error).toFixed(1)} %`).join(', ')}`,
+      )
     }
     report('forecast', [{ name: 'documents', value: documents }, ...figuresOf(forecasts, truth)], options)
   } finally {
@@ -100,7 +106,7 @@ function errorFigures(
   goal: { most: number },
   least: number,
 ): Figure[] {
-  const errors = estimates.map(({ value }) => Math.abs((value ?? Number.NaN) / truth - 1))
+  const errors = estimates.map(estimate => Math.abs(off(estimate, truth)))
   const inside = estimates.filter(({ low, high }) => (low ?? truth) <= truth && truth <= (high ?? truth)).length
   return [
     { name: `${name}, true`, value: truth },
@@ -108,4 +114,9 @@ function errorFigures(
     { name: `${name}, largest error`, value: Math.max(...errors) },
     { name: `${name}, seeds within the interval`, value: inside, ...(least > 0 && { goal: { least } }) },
   ]
+}
+
+/** Share by which an estimate is too high. */
+function off({ value }: Estimate, truth: number): number {
+  return (value ?? Number.NaN) / truth - 1
 }

@@ -141,6 +141,26 @@ describe('with more that waits', () => {
   })
 })
 
+describe('a first replay', () => {
+  it('asks as a run does, and makes no variant before the answer', async () => {
+    const other = join(folder, 'replayed')
+    const own = [...flags.slice(0, 2), '--data', other]
+    await mustSitu(['ingest', join(folder, 'texts.jsonl'), '--as', 'article', ...own])
+    await mustSitu(['run', 'dedupe-document', ...own])
+    const words = ['replay', 'situate', '--variant', 'big', '--through', 'dedupe-instruction', '--model', 'fake']
+    const config = join(folder, 'all.yaml')
+    const model = { baseUrl: fake.url, model: 'fake-model' }
+    writeFileSync(config, JSON.stringify({ model: 'fake', models: { fake: model } }))
+    const replay = (...more: string[]) =>
+      situ([...words, '--limit', '3', '--config', config, '--data', other, ...more], { input: '' })
+    const { code, stderr } = await replay()
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/situate +3 [\s\S]*--yes/)])
+    expect((await mustSitu(['variants', ...own])).stdout).not.toContain('big')
+    expect((await replay('--yes')).code).toBe(0)
+    expect((await mustSitu(['variants', ...own])).stdout).toContain('big')
+  })
+})
+
 describe('a limit on spending', () => {
   it('takes the place of the question', async () => {
     const other = join(folder, 'limited')

@@ -9,16 +9,17 @@ const work = (stage: string, calls: number, latencyMs: number, tokens = 1_000) =
   calls: exactly(calls),
   tokens: exactly(calls * tokens),
   latencyMs: exactly(calls * latencyMs),
+  slowMs: 2 * latencyMs,
 })
 const base = { concurrency: 10, limits: new Map(), freeSeconds: 0 }
 
 describe('the time of a run', () => {
-  it('is that of the slower of two stages that work at once, and one call of each', () => {
+  it('is that of the slower of two stages that work at once, and a slow call of each', () => {
     const { seconds, boundBy } = estimateDuration({
       ...base,
       workloads: [work('a', 100, 2_000), work('b', 100, 1_000)],
     })
-    expect([seconds.value, boundBy]).toEqual([expect.closeTo(20 + 3 + 0.8, 6), 'a, 10 at once'])
+    expect([seconds.value, boundBy]).toEqual([expect.closeTo(20 + 6 + 0.8, 6), 'a, 10 at once'])
   })
 
   it('is set by a limit per minute over both stages, where that is tighter', () => {
@@ -26,7 +27,7 @@ describe('the time of a run', () => {
     const limited = (limit: { requests?: number; tokens?: number }) =>
       estimateDuration({ ...base, workloads, limits: new Map([['fake model', limit]]) })
     expect(limited({ requests: 100 })).toMatchObject({ boundBy: 'requests per minute of fake' })
-    expect(limited({ requests: 100 }).seconds.value).toBeCloseTo(120 + 0.2 + 0.8, 6)
+    expect(limited({ requests: 100 }).seconds.value).toBeCloseTo(120 + 0.4 + 0.8, 6)
     expect(limited({ tokens: 50_000 })).toMatchObject({ boundBy: 'tokens per minute of fake' })
   })
 
