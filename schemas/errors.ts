@@ -189,13 +189,13 @@ export const errorTable = {
     retryable: true,
     stops: 'record',
     exit: 1,
-    help: 'Lower --concurrency, then situ failed retry.',
+    help: 'Calls wait and are made again; requestsPerMinute and tokensPerMinute of a model keep below its limits.',
   },
   MODEL_UNAVAILABLE: {
     retryable: true,
     stops: 'record',
     exit: 1,
-    help: 'The endpoint failed on its side: situ failed retry later.',
+    help: 'The endpoint answers others, but failed at this request again and again: situ failed retry later.',
   },
   MODEL_TIMEOUT: {
     retryable: true,

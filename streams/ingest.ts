@@ -243,7 +243,7 @@ export class Ingest {
       counters,
       time,
       variant: 'main',
-      work: { commits: this.#commits + 1, taken: 1, ...this.#pace.at(time) },
+      work: { commits: this.#commits + 1, taken: 1, ...this.#pace.at(time), waiting: null },
     }
     return { ...this.#message('task', task), ifAbsent: false }
   }

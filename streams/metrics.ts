@@ -28,7 +28,7 @@ export interface MetricsOptions {
   stop: AbortSignal
 }
 
-type Watched = Pick<Run, 'tasks' | 'done' | 'lags'>
+type Watched = Pick<Run, 'tasks' | 'done' | 'lags' | 'waiting'>
 
 interface Look {
   at: number
@@ -125,6 +125,7 @@ export class MetricsServer {
       live.length === 0,
       ready.length === 0,
     )
+    this.#metrics.setWaiting(this.#run.waiting)
     return this.#registry.metrics()
   }
 
@@ -166,6 +167,16 @@ function send(response: ServerResponse, status: number, text: string, type = 'te
 }
 
 const byStage = ['stage', 'variant'] as const
+const byPrompt = [...byStage, 'model', 'prompt'] as const
+const spentFigures = [
+  'calls',
+  'fromCache',
+  'promptTokens',
+  'cachedTokens',
+  'completionTokens',
+  'costUsd',
+  'unpriced',
+] as const
 
 /** The figures by stage. Counters are set to sums that only grow. */
 class StageMetrics {
@@ -184,6 +195,13 @@ class StageMetrics {
       out: counter('record_out_total', 'Outputs written.', ...byStage),
       dropped: counter('record_dropped_total', 'Inputs dropped, by reason.', ...byStage, 'reason'),
       retried: counter('record_retried_total', 'Dead letters put back to work.', ...byStage),
+      calls: counter('call_total', 'Model calls of committed outcomes, failed ones among them.', ...byPrompt),
+      fromCache: counter('call_from_cache_total', 'Replies served from the cache of paid replies.', ...byPrompt),
+      promptTokens: counter('prompt_token_total', 'Tokens of the calls.', ...byPrompt),
+      cachedTokens: counter('prompt_token_cached_total', 'Those from the prefix cache of the endpoint.', ...byPrompt),
+      completionTokens: counter('completion_token_total', 'Tokens of the replies.', ...byPrompt),
+      costUsd: counter('cost_usd_total', 'Cost of the calls as far as it is known.', ...byPrompt),
+      unpriced: counter('call_unpriced_total', 'Answered calls whose cost is not known.', ...byPrompt),
       commits: counter('commit_total', 'Commits of outcomes.', ...byStage),
       taken: counter('task_taken_total', 'Tasks taken.', ...byStage),
       lost: counter('task_lost_total', 'Tasks taken over by other workers.', ...byStage),
@@ -204,6 +222,7 @@ class StageMetrics {
       tasks: gauge('task_count', 'Tasks of this process.', ...byStage),
       fetched: gauge('last_fetch_timestamp_seconds', 'Newest fetch of a task.', ...byStage),
       committed: gauge('last_commit_timestamp_seconds', 'Newest commit of a task.', ...byStage),
+      waiting: gauge('waiting_calls', 'Model calls that wait, by cause.', 'endpoint', 'model', 'cause'),
       reachable: gauge('transport_reachable', '1 where the transport answers.'),
       live: gauge('live', 'As /live tells.'),
       ready: gauge('ready', 'As /ready tells.'),
@@ -231,11 +250,20 @@ class StageMetrics {
     this.#gauges.ready?.set(isReady ? 1 : 0)
   }
 
+  setWaiting(waiting: Watched['waiting']): void {
+    for (const { endpoint, model, cause, calls } of waiting)
+      this.#gauges.waiting?.set({ endpoint, model, cause }, calls)
+  }
+
   #setWork({ stage, variant, worked, commits, taken, lost }: StageWork): void {
     const labels = { stage, variant }
     const { in: takenIn, done, out, retried } = worked
     for (const [name, value] of Object.entries({ in: takenIn, done, out, retried, commits, taken, lost })) {
       this.#counters[name]?.inc(labels, value)
+    }
+    for (const spent of worked.spent) {
+      const own = { ...labels, model: spent.model, prompt: spent.prompt ?? '' }
+      for (const name of spentFigures) this.#counters[name]?.inc(own, spent[name])
     }
     for (const [reason, value] of Object.entries(worked.dropped))
       this.#counters.dropped?.inc({ ...labels, reason }, value)

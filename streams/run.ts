@@ -4,6 +4,7 @@ import type { Counters, Prompt as PromptRecord } from '../schemas/records.ts'
 import type { Logger } from './log.ts'
 import type { Pipeline } from './pipeline.ts'
 import { type Caller, directCaller } from './spending/caller.ts'
+import type { EndpointWaiting } from './spending/endpoints.ts'
 import { type StageWork, type TaskActivity, WorkLedger } from './task/activity.ts'
 import type { StageBinding } from './task/stage-binding.ts'
 import { TaskLoop, type TaskLoopPorts } from './task/task-loop.ts'
@@ -14,6 +15,8 @@ import type { Claim, Membership } from './transports/transport.ts'
 const pollMs = 20
 /** A record that is open this long is named in the log, once. */
 const stuckMs = 60_000
+/** Calls that wait for less are not told of. */
+const waitingMs = 1_000
 
 export interface RunOptions {
   bindings: readonly StageBinding[]
@@ -28,6 +31,8 @@ export interface RunOptions {
   retry: TaskLoopPorts['retry']
   /** What the model calls of a stage go through; left out, they are made as they are. */
   callerOf?: (binding: StageBinding) => Caller
+  /** What model calls wait for now. */
+  waiting?: () => readonly EndpointWaiting[]
   /** Aborted where a limit on spending is reached, with the error to end with: drain and end. */
   spent?: AbortSignal
   confirm?: TaskLoopPorts['confirm']
@@ -65,6 +70,11 @@ export class Run {
   get counters(): Record<string, Counters> {
     const byStage = Map.groupBy(this.#loops, loop => loop.binding.stage.name)
     return Object.fromEntries([...byStage].map(([name, loops]) => [name, addUp(loops)]))
+  }
+
+  /** What model calls wait for, and have waited for a while. */
+  get waiting(): readonly EndpointWaiting[] {
+    return this.#options.waiting?.().filter(({ sinceMs }) => sinceMs >= waitingMs) ?? []
   }
 
   /** What the tasks of this process do; null until it has joined the others. */
@@ -201,7 +211,10 @@ export class Run {
   }
 
   #watch(): void {
+    const causes = Map.groupBy(this.waiting, ({ endpoint }) => endpoint)
     for (const loop of this.#loops) {
+      const { model } = loop.binding
+      if (model) loop.tellWaiting(causes.get(model.endpoint)?.[0]?.cause ?? null)
       const { oldest } = loop
       const name = `${loop.id}/${oldest?.offset}`
       if (!oldest || oldest.ageMs < stuckMs || this.#named.has(name)) continue

@@ -50,8 +50,8 @@ export const command = defineCommand({
         await output.line(`sample: ${describeCounts(counts)}`)
         await output.line(model === 'stand-in' ? aboutStandIn : `model: ${model}`)
       }
-      await withModelCalls(context, pipeline, bindings, (calls, waiting) =>
-        runWithProgress(new Run(pipeline, { ...runOptions(config, stop), ...calls, bindings }, log), pipeline, waiting),
+      await withModelCalls(context, pipeline, bindings, calls =>
+        runWithProgress(new Run(pipeline, { ...runOptions(config, stop), ...calls, bindings }, log), pipeline),
       )
       return await report(context, pipeline)
     } finally {

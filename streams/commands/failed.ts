@@ -1,19 +1,26 @@
 import { z } from 'zod'
 import { errorTable, SituError } from '../../schemas/errors.ts'
 import type { Failed } from '../../schemas/records.ts'
+import { causesOf, operatorOf, readDeadLetters } from '../inspect/dead-letters.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { closestName } from '../terminal/closest-name.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { table } from '../terminal/output.ts'
-import { mainVariant } from '../topology.ts'
 
-const verbs = ['list', 'show', 'retry'] as const
+const verbs = ['causes', 'list', 'show', 'retry'] as const
+
+/** A time in words, as milliseconds since 1970. */
+const time = z
+  .string()
+  .refine(text => !Number.isNaN(Date.parse(text)), 'expected a time such as 2026-01-31T12:00:00Z')
+  .transform(text => Date.parse(text))
+  .optional()
 
 export const command = defineCommand({
   name: 'failed',
-  summary: 'lists the dead letters, shows one with its evidence, or puts their inputs back to work',
-  usage: '[list | show ID | retry] [--code CODE]',
+  summary: 'tells why inputs failed and what helps, shows one with its evidence, or puts them back to work',
+  usage: '[causes | list | show ID | retry] [OPTIONS]',
   words: { min: 0, max: 2 },
   settings: kafkaSettingNames,
   options: {
@@ -21,11 +28,23 @@ export const command = defineCommand({
       .enum(Object.keys(errorTable) as [string, ...string[]])
       .optional()
       .describe('Only the dead letters with this code.'),
+    operator: z.string().min(1).optional().describe('Only those of this operator; OPERATOR.VARIANT for a variant.'),
+    since: time.describe('Only those that failed at this time or later.'),
+    until: time.describe('Only those that failed before this time.'),
   },
-  examples: ['situ failed', 'situ failed show 0f3a…', 'situ failed retry --code MODEL_UNAVAILABLE'],
-  notes: ['retry asks; the next situ run (or one that follows) works the inputs again. Twice is the same as once.'],
-  async run(context, { code }) {
-    const [verb = 'list', id] = context.words
+  examples: [
+    'situ failed',
+    'situ failed list --operator instruct --json',
+    'situ failed show 0f3a…',
+    'situ failed retry --code MODEL_REPLY_INVALID --since 2026-01-31T12:00:00Z',
+    'situ failed retry && situ run --prompt instruct=better.md --accept-change',
+  ],
+  notes: [
+    'retry asks; the next situ run (or one that follows) works the inputs again. Twice is the same as once.',
+    'A reply that was of no use is not served again: its input is a new model call.',
+  ],
+  async run(context, filter) {
+    const [verb = 'causes', id] = context.words
     if (!(verbs as readonly string[]).includes(verb)) {
       throw new SituError('USAGE', `unknown word ${verb}${closestName(verb, verbs)}`)
     }
@@ -34,21 +53,32 @@ export const command = defineCommand({
     const pipeline = await openPipeline(context.config, verb === 'retry' ? 'change' : 'read')
     try {
       if (verb === 'show') return await show(context, pipeline, id ?? '')
-      const letters = await readLetters(pipeline, code)
-      return await (verb === 'list' ? list(context, letters) : retry(context, pipeline, letters))
+      const letters = await readDeadLetters(pipeline, filter)
+      if (verb === 'retry') return await retry(context, pipeline, letters)
+      return await (verb === 'list' ? list(context, letters) : causes(context, letters))
     } finally {
       await pipeline.close()
     }
   },
 })
 
-async function readLetters({ transport, serde }: Pipeline, code: string | undefined): Promise<Failed[]> {
-  const letters: Failed[] = []
-  for await (const { value } of transport.compacted('failed')) {
-    const letter = await serde.decodeOwn('failed', value)
-    if (letter && (code === undefined || letter.code === code)) letters.push(letter)
+async function causes({ config, output }: CommandContext, letters: readonly Failed[]): Promise<number> {
+  const found = causesOf(letters)
+  if (config.settings.json) {
+    const times = (time: number) => new Date(time).toISOString()
+    for (const cause of found) {
+      await output.json({ ...cause, oldest: times(cause.oldest), newest: times(cause.newest) })
+    }
+    return 0
   }
-  return letters
+  if (found.length === 0) await output.line('no dead letters')
+  for (const { operator, code, count, newest, example, remedy } of found) {
+    await output.line(`${count} × ${code} at ${operator}, the last ${new Date(newest).toISOString()}`)
+    await output.line(`  ${example.message.slice(0, 200)}`)
+    await output.line(`  such as situ failed show ${example.id}`)
+    if (remedy !== null) await output.line(`  ${remedy}`)
+  }
+  return 0
 }
 
 async function list({ config, output }: CommandContext, letters: readonly Failed[]): Promise<number> {
@@ -62,22 +92,19 @@ async function list({ config, output }: CommandContext, letters: readonly Failed
   else {
     const rows = letters.map(letter => [
       letter.id,
-      letter.variant === mainVariant ? letter.operator : `${letter.operator}.${letter.variant}`,
+      operatorOf(letter),
       letter.code,
       letter.attempts,
       letter.message.slice(0, 120),
     ])
     await output.line(table([['id', 'operator', 'code', 'attempts', 'message'], ...rows]))
   }
-  const codes = [...new Set(letters.map(letter => letter.code))]
-  const known = (code: string): code is keyof typeof errorTable => Object.hasOwn(errorTable, code)
-  for (const code of codes) if (known(code)) await output.line(`\n${code}: ${errorTable[code].help}`)
   return 0
 }
 
 async function show({ output }: CommandContext, { transport, serde }: Pipeline, id: string): Promise<number> {
   const message = await transport.get('failed', id)
-  if (!message) throw new SituError('USAGE', `no dead letter ${id} stands: situ failed lists those that do`)
+  if (!message) throw new SituError('USAGE', `no dead letter ${id} stands: situ failed list shows those that do`)
   await output.json(await serde.decode('failed', message.value), 2)
   return 0
 }

@@ -180,5 +180,5 @@ async function report(
   }
   const aside = unreadable > 0 ? `; paths that could not be read: ${unreadable}` : ''
   await output.line(`${describeCounts(counts)}${aside}${dryRun ? ' (dry run: nothing is written)' : ''}`)
-  if (faults > 0 && !dryRun) await output.line(`inputs with a fault: ${faults}; situ failed lists them`)
+  if (faults > 0 && !dryRun) await output.line(`inputs with a fault: ${faults}; situ failed tells why`)
 }

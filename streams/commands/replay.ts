@@ -71,9 +71,9 @@ export const command = defineCommand({
       await confirmFirstRun(context, pipeline, { bindings: planned, retry, limit, follow: false, yes: options.yes })
       const bindings = await prepareReplay(pipeline, config, request)
       const confirm = (stage: Stage) => confirmStage(pipeline, variant, stage)
-      const summary = await withModelCalls(context, pipeline, bindings, (calls, waiting) => {
+      const summary = await withModelCalls(context, pipeline, bindings, calls => {
         const run = new Run(pipeline, { ...runOptions(config, stop), ...calls, confirm, bindings }, log)
-        return runWithProgress(run, pipeline, waiting)
+        return runWithProgress(run, pipeline)
       })
       await reportRun(context, summary)
       return config.settings.strict && standingFailures(summary.counters) > 0 ? 1 : 0

@@ -8,7 +8,6 @@ import { kafkaSettingNames } from '../kafka-settings.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { applyRetention } from '../retention.ts'
 import { Run, type RunOptions, type RunSummary, standingFailures } from '../run.ts'
-import type { EndpointWaiting } from '../spending/endpoints.ts'
 import { ModelCalls } from '../spending/model-calls.ts'
 import { spendingSettingNames } from '../spending-settings.ts'
 import type { StageBinding } from '../task/stage-binding.ts'
@@ -20,8 +19,6 @@ import { mainVariant, type Stage, selectStages } from '../topology.ts'
 import { confirmStage, placeOn, readVariants } from '../variants.ts'
 
 const retentionIntervalMs = 60_000
-/** Calls that wait for less than this are not worth a word. */
-const shownWaitMs = 500
 
 /** Option of the commands that ask before their first calls. */
 export const agreed = z
@@ -89,11 +86,11 @@ export const command = defineCommand({
       const { follow, yes } = options
       await confirmFirstRun(context, pipeline, { bindings, retry, limit: options.limit ?? null, follow, yes })
       const confirm = (stage: Stage) => confirmStage(pipeline, mainVariant, stage)
-      const summary = await withModelCalls(context, pipeline, bindings, (calls, waiting) => {
+      const summary = await withModelCalls(context, pipeline, bindings, calls => {
         const limit = options.limit ?? null
         const own = { ...runOptions(config, context.stop), ...options, ...calls, confirm, bindings, limit }
         const run = new Run(pipeline, own, log)
-        const work = () => runWithProgress(run, pipeline, waiting)
+        const work = () => runWithProgress(run, pipeline)
         return withRetention(context, pipeline, () => withMetrics(context, pipeline, run, work))
       })
       await reportRun(context, summary)
@@ -155,12 +152,13 @@ export async function withModelCalls<T>(
   { config, log }: Pick<CommandContext, 'config' | 'log'>,
   { clock }: Pipeline,
   bindings: readonly StageBinding[],
-  work: (options: Pick<RunOptions, 'callerOf' | 'spent'>, waiting: () => readonly EndpointWaiting[]) => Promise<T>,
+  work: (options: Pick<RunOptions, 'callerOf' | 'spent' | 'waiting'>) => Promise<T>,
 ): Promise<T> {
   const calls = await ModelCalls.open(bindings, { config, clock, log })
-  if (!calls) return work({}, () => [])
+  if (!calls) return work({})
   try {
-    return await work({ callerOf: binding => calls.callerOf(binding), spent: calls.spent }, () => calls.waiting)
+    const callerOf = (binding: StageBinding) => calls.callerOf(binding)
+    return await work({ callerOf, spent: calls.spent, waiting: () => calls.waiting })
   } finally {
     await calls.close(config.settings.drainSeconds * 1000)
   }
@@ -185,14 +183,9 @@ export function runOptions({ settings }: Config, stop: AbortSignal): Omit<RunOpt
   }
 }
 
-/** @param waiting - What model calls wait for. */
-export async function runWithProgress(
-  run: Run,
-  { clock }: Pipeline,
-  waiting: () => readonly EndpointWaiting[],
-): Promise<RunSummary> {
+export async function runWithProgress(run: Run, { clock }: Pipeline): Promise<RunSummary> {
   const rest = new RemainingWork(run, clock)
-  const line = () => [progressLine(run), rest.text, waitingText(waiting())].filter(part => part !== '').join('; ')
+  const line = () => [progressLine(run), rest.text, waitingText(run.waiting)].filter(part => part !== '').join('; ')
   const progress = new Progress(process.stderr, clock, line)
   try {
     return await run.work()
@@ -201,9 +194,9 @@ export async function runWithProgress(
   }
 }
 
-/** Such as `waiting: tokens per minute`; causes that are over in a moment are left out. */
-function waitingText(waiting: readonly EndpointWaiting[]): string {
-  const causes = new Set(waiting.flatMap(({ cause, sinceMs }) => (sinceMs >= shownWaitMs ? cause : [])))
+/** Such as `waiting: tokens per minute`. */
+function waitingText(waiting: Run['waiting']): string {
+  const causes = new Set(waiting.map(({ cause }) => cause))
   return causes.size === 0 ? '' : `waiting: ${[...causes].join(', ')}`
 }
 
@@ -226,5 +219,5 @@ export async function reportRun({ config, output }: CommandContext, { counters, 
   if (Object.keys(counters).length === 0) return output.line('nothing to do: no task was free')
   await output.line(renderStages(counters))
   const failures = standingFailures(counters)
-  if (failures > 0) await output.line(`\n${failures} dead letters stand: situ failed lists them`)
+  if (failures > 0) await output.line(`\n${failures} dead letters stand: situ failed tells why`)
 }

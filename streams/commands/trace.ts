@@ -87,8 +87,9 @@ function describe(found: Found): string {
   if (topic === 'failed' && 'code' in record) facts.push(`${record.code}: ${record.message}`)
   const provenance = provenanceOf(found)
   if (provenance) {
-    const { model, attempts, usage, prompt } = provenance
+    const { model, attempts, usage, prompt, costUsd } = provenance
     facts.push(`${model}, ${attempts.length} calls, ${usage.promptTokens} + ${usage.completionTokens} tokens`)
+    facts.push(costUsd === null ? 'price unknown' : `${costUsd.toFixed(4)} USD`)
     if (prompt) facts.push(`prompt ${prompt}`)
   }
   return `${topic} ${record.id} (${partition}/${offset}) ${facts.join('; ')}`.trimEnd()

@@ -33,7 +33,8 @@ export class Backlog {
   static async open(pipeline: Pipeline, most: number): Promise<Backlog> {
     const tasks: Task[] = []
     for await (const { value } of pipeline.transport.compacted('task')) {
-      tasks.push(await pipeline.serde.decode('task', value))
+      const task = await pipeline.serde.decodeOwn('task', value)
+      if (task) tasks.push(task)
     }
     const topics = await pipeline.transport.topics()
     return new Backlog(pipeline, tasks, new Set(topics.map(({ name }) => name)), most)

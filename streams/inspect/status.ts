@@ -14,6 +14,8 @@ export interface StageStatus extends Counters {
   commits: number
   /** Times that a worker took one of its tasks: at a start, a restart or a rebalance. */
   taken: number
+  /** What model calls waited for when a worker last wrote that down, and when; null for nothing. */
+  waiting: { cause: string; since: string } | null
 }
 
 export interface TopicStatus {
@@ -88,7 +90,13 @@ function statusOf(tasks: readonly Task[], lag: number, now: number): StageStatus
     recordsPerSecond: Math.round(10 * total(task => recordsPerSecond(task, now))) / 10,
     commits: total(({ work }) => work?.commits ?? 0),
     taken: total(({ work }) => work?.taken ?? 0),
+    waiting: waitingOf(tasks),
   }
+}
+
+function waitingOf(tasks: readonly Task[]): StageStatus['waiting'] {
+  const [newest] = tasks.filter(({ work }) => work?.waiting).sort((left, right) => right.time - left.time)
+  return newest?.work?.waiting ? { cause: newest.work.waiting, since: new Date(newest.time).toISOString() } : null
 }
 
 /** Records of a topic by the counters of the tasks, for backends that can't tell; null for topics that no task counts. */

@@ -1,4 +1,4 @@
-/** Calls a second of the first ramp, and how long it takes to double: 200 a second are reached after 1.3 s, for the price of 0.8 s. */
+/** The first ramp: where it begins, and how long it takes to double. At 200 a second it has cost 0.8 s. */
 const startPerSecond = 20
 const doublingMs = 400
 const leastPerSecond = 1 / 60
@@ -20,7 +20,7 @@ const catchUpMs = 20
 const measuredMs = 2_000
 /** Fewer than these tell no rate. */
 const fewCalls = 10
-const rememberedCalls = 64
+const rememberedCalls = 1_024
 
 /**
  * Finds the rate of calls that an endpoint takes, by its refusals alone (429). Pure: the time is told.
@@ -83,7 +83,7 @@ export class AdaptiveRate {
     const isFirst = this.#ceiling === null
     const isProven = this.#busyMs >= provenMs
     if (isFirst) this.#decrease(this.#firstCeiling(now), decrease, now)
-    else if (isProven) this.#decrease(Math.min(this.#perSecond, this.#measure(now)), decrease, now)
+    else if (isProven) this.#decrease(this.#refusedRate(now), decrease, now)
     else this.#decrease(this.#perSecond, this.#acceptedShare, now)
     // What is under way will be refused too: more would only be more of it.
     if (isFirst || !isProven) this.#dueAt = Math.max(this.#dueAt, now + settlingMs)
@@ -91,8 +91,8 @@ export class AdaptiveRate {
 
   /** A ramp ends far above what the endpoint takes, where it takes some at once. */
   #firstCeiling(now: number): number {
-    const accepted = this.#taken.filter(time => time > now - 1000).length - 1
-    return Math.min(this.#perSecond / 2, accepted < fewCalls ? Infinity : accepted)
+    const { calls, perSecond } = this.#measure(now, 1_000)
+    return Math.min(this.#perSecond / 2, calls < fewCalls ? Infinity : perSecond)
   }
 
   get #toleranceMs(): number {
@@ -129,10 +129,15 @@ export class AdaptiveRate {
     return this.#ceiling * 2 ** (((busyMs - plateauMs) / probingMs) ** probingPower)
   }
 
-  /** Calls a second of the last two seconds, one too many rather than too few. */
-  #measure(now: number): number {
-    const recent = this.#taken.filter(time => time > now - measuredMs)
-    const span = recent.length < rememberedCalls ? measuredMs : Math.max(1, now - Math.min(...recent))
-    return ((recent.length + 1) / span) * 1000
+  /** The calls need not have been as many as were allowed. One too many is better than one too few. */
+  #refusedRate(now: number): number {
+    return Math.min(this.#perSecond, this.#measure(now, measuredMs).perSecond + 1000 / measuredMs)
+  }
+
+  /** What began in the last so many milliseconds. */
+  #measure(now: number, ms: number): { calls: number; perSecond: number } {
+    const recent = this.#taken.filter(time => time > now - ms)
+    const span = recent.length < rememberedCalls ? ms : Math.max(1, now - Math.min(...recent))
+    return { calls: recent.length, perSecond: (recent.length / span) * 1000 }
   }
 }

@@ -193,11 +193,10 @@ export class Endpoint {
     try {
       const reply = await this.#breaker.run(pass, () => this.model.complete(call))
       this.#answered(call, reply)
-      if (turn) await this.#limits.settle(turn.booked, tokensOf(reply.usage))
+      this.#settle(turn, tokensOf(reply.usage))
       return reply
     } catch (error) {
-      const isUnused = error instanceof SituError && error.code === 'MODEL_RATE_LIMITED'
-      if (turn && isUnused) await this.#limits.settle(turn.booked, 0)
+      if (error instanceof SituError && error.code === 'MODEL_RATE_LIMITED') this.#settle(turn, 0)
       throw this.#failure(error, begun)
     } finally {
       this.#inFlight--
@@ -246,6 +245,12 @@ export class Endpoint {
     this.#answeredAt = this.#clock.now()
     if (usage) this.#estimate.learn(operator, messages, usage)
     if (rateLimits) this.#limits.learn(rateLimits)
+  }
+
+  /** A paid reply waits for no store, and is not lost with one: who books next meets its error. */
+  #settle(turn: Turn | null, used: number | null): void {
+    if (!turn) return
+    this.#limits.settle(turn.booked, used).catch(error => this.#log.debug(this.#facts, messageOf(error)))
   }
 
   /** Learns from an error. @returns What is thrown. */

@@ -1,6 +1,8 @@
 import type { RateLimit, Usage } from '../../operators/model.ts'
 import type { Rate, RateStore } from './store.ts'
 
+/** What is used of a limit: estimates err until they are settled, and calls arrive later than they began. */
+const usedShare = 0.97
 const minuteMs = 60_000
 /** A limit that takes longer than this to be whole again is none per minute, whatever its name. */
 const longestResetMs = minuteMs + 1_000
@@ -41,7 +43,7 @@ export class SharedLimits {
       { name: 'requests' as const, limit: requestsPerMinute ?? this.#learnt.get('requests') },
       { name: 'tokens' as const, limit: tokensPerMinute ?? this.#learnt.get('tokens') },
     ]
-    return limits.flatMap(({ name, limit }) => (limit === undefined ? [] : [{ name, perMinute: limit }]))
+    return limits.flatMap(({ name, limit }) => (limit === undefined ? [] : [{ name, perMinute: limit * usedShare }]))
   }
 
   /** Takes over what the endpoint tells, where nothing is configured. */

@@ -63,6 +63,7 @@ export class Committer {
   #flushes = 0
   readonly #pace: Pace
   #made: Pick<Work, 'commits' | 'taken'> = { commits: 0, taken: 0 }
+  #waiting: string | null = null
   #lingering = false
   #failed = false
 
@@ -120,6 +121,24 @@ export class Committer {
       this.#flushes--
     })
     return this.#flushed
+  }
+
+  /** Writes down what model calls wait for, where that has changed: a commit may be long in coming. */
+  tellWaiting(waiting: string | null): void {
+    if (waiting === this.#waiting) return
+    this.#waiting = waiting
+    this.#flushed = this.#flushed.then(async () => {
+      if (this.#failed) return
+      await this.turn?.acquire()
+      try {
+        await this.#commit([])
+      } catch (error) {
+        this.#failed = true
+        this.#ports.onError(error)
+      } finally {
+        this.turn?.release()
+      }
+    })
   }
 
   /** Nothing more is to be committed. */
@@ -216,7 +235,7 @@ export class Committer {
       counters,
       time,
       variant,
-      work: { ...made, ...this.#pace.at(time) },
+      work: { ...made, ...this.#pace.at(time), waiting: this.#waiting },
     }
     const { value } = serde.encode('task', record)
     const task = { topic: 'task', partition: partitionOf('task', record, partitions), key: record.id, value }

@@ -96,6 +96,8 @@ export class Position {
       else if (entry.committed) finished[finished.length - 1] = entry.offset - next
       open = !entry.committed
     }
+    // What was read behind the last message is no message: control records, which wait for nobody.
+    if (!open && finished.length > 0) finished[finished.length - 1] = this.readTo - 1 - next
     for (const [first, last] of this.#finishedBefore) {
       if (last >= this.readTo) finished.push(Math.max(first, this.readTo) - next, last - next)
     }

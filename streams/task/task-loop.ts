@@ -118,6 +118,11 @@ export class TaskLoop {
     }
   }
 
+  /** Writes down what its model calls wait for. */
+  tellWaiting(waiting: string | null): void {
+    this.#restored?.committer.tellWaiting(waiting)
+  }
+
   /** Messages that wait to be taken; 0 beyond a limit, and until the position is read back. */
   async lag(): Promise<number> {
     let lag = 0

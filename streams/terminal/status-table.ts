@@ -1,4 +1,4 @@
-import type { Counters } from '../../schemas/records.ts'
+import type { Counters, Spent } from '../../schemas/records.ts'
 import type { StageStatus, Status } from '../inspect/status.ts'
 import { table } from './output.ts'
 
@@ -35,6 +35,66 @@ function reasons(counts: Readonly<Record<string, number>>): string {
   return parts.join(', ') || '0'
 }
 
+/** What model calls took, a row for each operator, model and prompt; empty where there were none. */
+export function renderSpent(stages: Readonly<Record<string, Counters>>): string {
+  const heads = [
+    'operator',
+    'model',
+    'prompt',
+    'inputs',
+    'calls',
+    'from cache',
+    'prompt tokens',
+    'of them cached',
+    'reply tokens',
+    'USD',
+    'USD an input',
+  ]
+  const rows = Object.entries(stages).flatMap(([name, { spent }]) =>
+    spent.map(own => [
+      name,
+      own.model,
+      own.prompt?.slice(0, 8) ?? '-',
+      own.inputs,
+      own.calls,
+      own.fromCache,
+      own.promptTokens,
+      own.cachedTokens,
+      own.completionTokens,
+      usd(own, own.costUsd),
+      usd(own, own.costUsd / own.inputs),
+    ]),
+  )
+  return rows.length === 0 ? '' : table([heads, ...rows])
+}
+
+/** Where the price of a call is not known, the sum is more than what is known of it. */
+function usd({ unpriced, calls }: Spent, value: number): string {
+  if (unpriced === 0) return value.toFixed(4)
+  return unpriced >= calls ? 'unknown' : `over ${value.toFixed(4)}`
+}
+
+/** What all model calls cost for each row that dedupe-instruction kept; null where one is not known. */
+export function usdPerRow(stages: Readonly<Record<string, Counters>>): number | null {
+  const spent = Object.values(stages).flatMap(stage => stage.spent)
+  const rows = stages['dedupe-instruction']?.out ?? 0
+  if (rows === 0 || spent.length === 0 || spent.some(({ unpriced }) => unpriced > 0)) return null
+  return spent.reduce((sum, { costUsd }) => sum + costUsd, 0) / rows
+}
+
+function renderMoney(stages: Readonly<Record<string, StageStatus>>): string[] {
+  const spent = renderSpent(stages)
+  if (spent === '') return []
+  const perRow = usdPerRow(stages)
+  return [spent, ...(perRow === null ? [] : [`${perRow.toFixed(4)} USD for each row of deduped`])]
+}
+
+function renderWaiting(stages: Readonly<Record<string, StageStatus>>): string[] {
+  return Object.entries(stages).flatMap(([name, { waiting }]) =>
+    waiting ? [`${name} waits for: ${waiting.cause} (since ${waiting.since})`] : [],
+  )
+}
+
 /** What `situ topics` prints. */
 export function renderStatus({ topics, operators, conservation, differences, notes }: Status): string {
   const rows = Object.entries(topics).map(([name, { records, bytes, newest }]) => [
@@ -44,5 +104,11 @@ export function renderStatus({ topics, operators, conservation, differences, not
     newest ?? '-',
   ])
   const conserved = [`conservation ${conservation}`, ...differences, ...notes].join('\n')
-  return [table([['topic', 'records', 'bytes', 'newest'], ...rows]), renderStages(operators), conserved].join('\n\n')
+  return [
+    table([['topic', 'records', 'bytes', 'newest'], ...rows]),
+    renderStages(operators),
+    ...renderMoney(operators),
+    ...renderWaiting(operators),
+    conserved,
+  ].join('\n\n')
 }

@@ -14,6 +14,8 @@ const capacities = [20, 5, 20]
 const bucketMs = 10_000
 const adaptingMs = 30_000
 const minuteMs = 60_000
+/** On one machine each worker takes what it finds free: one of the four may find nothing. */
+const fewestWorkers = 2
 
 export async function run(options: ScriptOptions): Promise<void> {
   const part = options.values.part ?? 'both'
@@ -87,8 +89,8 @@ function printCurve(calls: readonly LoggedCall[], first: number, capacityAt: (ti
 /** Four workers, each with some of the tasks; the endpoint takes everything and its log is judged. */
 async function shareLimits(options: ScriptOptions): Promise<void> {
   const seconds = Number(options.values.seconds ?? (options.short ? 90 : 180))
-  const requestsPerMinute = Number(options.values.requests ?? 600)
-  const tokensPerMinute = Number(options.values.tokens ?? 600_000)
+  const requestsPerMinute = Number(options.values.requests ?? 280)
+  const tokensPerMinute = Number(options.values.tokens ?? 2_000_000)
   const folder = temporaryFolder()
   const services = options.values.on === 'kafka' ? await startServices({ brokers: 1, registry: true, own: true }) : null
   const fake = await FakeModelProcess.start(folder, { phases: [{ latencyMs: { median: 300, p99: 900 } }] })
@@ -133,7 +135,7 @@ function limitFigures(
   const tokenShare = late.reduce((sum, { tokens }) => sum + tokens, 0) / minutes / limits.tokensPerMinute
   const most = { requests: mostInWindow(calls, () => 1), tokens: mostInWindow(calls, ({ tokens }) => tokens) }
   return [
-    { name: 'workers that made calls', value: busy, goal: { least: 2 } },
+    { name: 'workers that made calls', value: busy, goal: { least: fewestWorkers } },
     { name: 'calls', value: calls.length },
     { name: 'most requests in 60 s', value: most.requests, goal: { most: limits.requestsPerMinute } },
     { name: 'most tokens in 60 s', value: most.tokens, goal: { most: limits.tokensPerMinute } },

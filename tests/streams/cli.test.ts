@@ -313,7 +313,7 @@ describe('situ ingest', () => {
     expect(code).toBe(0)
     expect(stdout).toContain('4 failed')
     expect(stderr).toContain('bad.jsonl line 2')
-    const letters = await linesOf(['failed', '--json', '--data', data])
+    const letters = await linesOf(['failed', 'list', '--json', '--data', data])
     expect(letters.map(({ code }) => code).sort()).toEqual([
       'INPUT_CUT',
       'INPUT_MALFORMED',

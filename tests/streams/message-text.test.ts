@@ -5,7 +5,7 @@ import { hashMessages, messageBytes } from '../../streams/message-text.ts'
 
 const messages: ChatMessage[] = [
   { role: 'system', content: 'Be "brief".\n' },
-  { role: 'user', content: 'Größe 😀 \ud83d' },
+  { role: 'user', content: 'Größe 😀' },
 ]
 
 it('gives the JSON of the messages, and its hash', () => {
@@ -17,4 +17,11 @@ it('gives the JSON of the messages, and its hash', () => {
 
 it('makes it once', () => {
   expect(messageBytes(messages)).toBe(messageBytes(messages))
+})
+
+it('sends no half characters', () => {
+  const half: ChatMessage[] = [{ role: 'user', content: 'a \ud83d b' }]
+  const whole: ChatMessage[] = [{ role: 'user', content: 'a \ufffd b' }]
+  expect(messageBytes(half).toString()).toBe(JSON.stringify(whole))
+  expect(hashMessages(half)).toBe(hashMessages(whole))
 })

@@ -45,7 +45,7 @@ export class Brokers {
    * @throws {SituError} BROKER_UNREACHABLE after the time, any other error at once; TRANSPORT_CLOSED.
    */
   async call<T>(what: string, work: () => Promise<T>, limits: CallLimits = {}): Promise<T> {
-    const { signal, withinMs = this.#settings.outageMs } = limits
+    const { signal, withinMs = this.#settings.outageMs, unknownMs = unknownTopicMs } = limits
     const begin = Date.now()
     let told = begin
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, lastPauseMs)) {
@@ -56,7 +56,7 @@ export class Brokers {
         return await work()
       } catch (error) {
         this.#checkOpen()
-        const isNew = typeOf(error) === 'UNKNOWN_TOPIC_OR_PARTITION' && Date.now() < begin + unknownTopicMs
+        const isNew = typeOf(error) === 'UNKNOWN_TOPIC_OR_PARTITION' && Date.now() < begin + unknownMs
         if (!(isPassing(error) || isNew) || signal?.aborted) throw toSituError(error, what)
         if (isMute(error) && cluster === this.#cluster) this.#renew()
         this.#forget(error)
@@ -74,8 +74,8 @@ export class Brokers {
   }
 
   /** @throws {SituError} TOPIC_UNKNOWN */
-  async partitionCount(topic: string): Promise<number> {
-    return (await this.#partitions(topic)).length
+  async partitionCount(topic: string, limits?: CallLimits): Promise<number> {
+    return (await this.#partitions(topic, limits)).length
   }
 
   /** @throws {SituError} TOPIC_UNKNOWN */
@@ -149,9 +149,9 @@ export class Brokers {
     await atMost(closeMs, this.#cluster.disconnect())
   }
 
-  async #partitions(topic: string): Promise<{ partitionId: number }[]> {
+  async #partitions(topic: string, limits?: CallLimits): Promise<{ partitionId: number }[]> {
     try {
-      return await this.call(`topic ${topic}`, () => this.#metadata(topic))
+      return await this.call(`topic ${topic}`, () => this.#metadata(topic), limits)
     } catch (error) {
       if (error instanceof SituError && error.code === 'TOPIC_UNKNOWN') throw unknownTopic(topic)
       throw error
@@ -214,6 +214,8 @@ export interface CallLimits {
   /** Ends the waiting; the error is thrown. */
   signal?: AbortSignal
   withinMs?: number
+  /** How long a topic may be unknown to a broker; default 500. */
+  unknownMs?: number
 }
 
 async function openAll({ connectionPool }: Broker): Promise<void> {

@@ -3,13 +3,15 @@ import { SituError } from '../../../schemas/errors.ts'
 import { checkTopicSpec } from '../outgoing.ts'
 import type { TopicSpec } from '../transport.ts'
 import { isMute, messageOfRefusal, typeOf } from './broker-error.ts'
-import type { Brokers } from './brokers.ts'
+import type { Brokers, CallLimits } from './brokers.ts'
 import type { TopicSettings } from './options.ts'
 
 const { ConfigResourceTypes } = kafkajs
 
 /** Largest message of a broker that was not told otherwise. */
 const usualMaxBytes = 1_048_588
+/** A topic that was just made comes to every broker, on busy ones after seconds. */
+const whileNew: CallLimits = { unknownMs: 30_000 }
 
 /** What exists on the brokers. */
 export interface FoundTopic {
@@ -52,9 +54,9 @@ export class TopicAdmin {
     for (const spec of specs) checkTopicSpec(spec)
     const there = new Set(await this.#names())
     const missing = specs.filter(({ name }) => !there.has(name))
-    if (missing.length > 0) await this.#call('creating topics', () => this.#create(missing))
+    if (missing.length > 0) await this.#call('creating topics', () => this.#create(missing), whileNew)
     // The next question may go to a broker that has not heard of them yet.
-    for (const { name } of missing) await this.#brokers.partitionCount(name)
+    for (const { name } of missing) await this.#brokers.partitionCount(name, whileNew)
   }
 
   /** As `create`, but nothing is made. @throws {SituError} BROKER_UNAUTHORIZED, CONFIGURATION_INVALID */
@@ -224,22 +226,26 @@ export class TopicAdmin {
     )
   }
 
-  #call<T>(what: string, work: () => Promise<T>): Promise<T> {
-    return this.#brokers.call(what, async () => {
-      this.#connected ??= this.#admin.connect()
-      try {
-        await this.#connected
-      } catch (error) {
-        this.#connected = null
-        throw error
-      }
-      try {
-        return await work()
-      } catch (error) {
-        if (isMute(error)) this.#renew()
-        throw error
-      }
-    })
+  #call<T>(what: string, work: () => Promise<T>, limits?: CallLimits): Promise<T> {
+    return this.#brokers.call(
+      what,
+      async () => {
+        this.#connected ??= this.#admin.connect()
+        try {
+          await this.#connected
+        } catch (error) {
+          this.#connected = null
+          throw error
+        }
+        try {
+          return await work()
+        } catch (error) {
+          if (isMute(error)) this.#renew()
+          throw error
+        }
+      },
+      limits,
+    )
   }
 
   /** A client that can't be used any more gives way to a new one. */

@@ -92,6 +92,14 @@ describe('AdaptiveRate', () => {
     expect(total(refused.slice(90, 120)) / total(accepted.slice(90, 120))).toBeLessThan(0.06)
   })
 
+  it('takes a refusal after hours without any for the limit of what was called, not of what was allowed', () => {
+    const rate = new AdaptiveRate()
+    for (let time = 0; time < 60_000; time += 5) rate.take(time + (time % 1000 < 500 ? rate.waitMs(time) : 0))
+    rate.refused(59_990, 60_000)
+    expect(rate.perSecond).toBeGreaterThan(150)
+    expect(rate.perSecond).toBeLessThan(201)
+  })
+
   it('makes one decrease of the refusals of one flight', () => {
     const rate = new AdaptiveRate()
     for (let call = 0; call < 5; call++) rate.take(call * 50)

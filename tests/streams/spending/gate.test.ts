@@ -106,6 +106,19 @@ describe('turns', () => {
     expect(scene.gate.waiting).toBeNull()
   })
 
+  it('lose no reply where the store fails, whose error the next one meets', async () => {
+    const scene = new Scene({ limits: { tokensPerMinute: 60_000 } })
+    const gone = new SituError('SPENDING_UNREACHABLE', 'redis does not answer')
+    scene.model.answer = () => {
+      scene.turns.failure = gone
+      return {}
+    }
+    await scene.answerOnce()
+    expect(scene.results).toHaveLength(1)
+    await scene.answerOnce()
+    expect([scene.errors, scene.model.times.length]).toEqual([[gone], 1])
+  })
+
   it('give tokens back where the endpoint refused the call for its rate', async () => {
     const scene = new Scene({ limits: { tokensPerMinute: 60_000 } })
     await scene.answerOnce()
@@ -129,7 +142,7 @@ describe('turns', () => {
     scene.model.answer = () => ({ reply: { rateLimits } })
     await scene.load(2, minute)
     const rates = scene.turns.booked.flat().map(({ rate }) => rate)
-    expect(new Set(rates.map(({ name, perMinute }) => `${name} ${perMinute}`))).toEqual(new Set(['tokens 6000']))
+    expect(new Set(rates.map(({ name, perMinute }) => `${name} ${perMinute}`))).toEqual(new Set(['tokens 5820']))
     expect(scene.model.times.length).toBeGreaterThan(50)
     expect(scene.model.times.length).toBeLessThan(62)
   })

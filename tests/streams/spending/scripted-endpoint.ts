@@ -61,18 +61,22 @@ export class ScriptedModel implements Model {
 export class RecordedTurns implements RateStore {
   readonly booked: Parameters<RateStore['bookTurn']>[1][] = []
   readonly settled: Parameters<RateStore['settleTurn']>[1][] = []
+  /** What the store throws from now on. */
+  failure: SituError | null = null
   readonly #store: RateStore
 
   constructor(clock: VirtualClock) {
     this.#store = new MemorySpendingStore({ now: () => clock.now() })
   }
 
-  bookTurn(endpoint: string, amounts: Parameters<RateStore['bookTurn']>[1]): Promise<number> {
+  async bookTurn(endpoint: string, amounts: Parameters<RateStore['bookTurn']>[1]): Promise<number> {
+    if (this.failure) throw this.failure
     this.booked.push(amounts)
     return this.#store.bookTurn(endpoint, amounts)
   }
 
-  settleTurn(endpoint: string, amounts: Parameters<RateStore['settleTurn']>[1]): Promise<void> {
+  async settleTurn(endpoint: string, amounts: Parameters<RateStore['settleTurn']>[1]): Promise<void> {
+    if (this.failure) throw this.failure
     this.settled.push(amounts)
     return this.#store.settleTurn(endpoint, amounts)
   }

@@ -68,6 +68,12 @@ describe('Position', () => {
     expect(position.toRecord()).toEqual({ topic: 'document', next: 2, finished: [1, 1] })
   })
 
+  it('counts what was read behind the last message as finished, while an older one is open', () => {
+    const position = worked([0, 1, 2], [1, 2])
+    position.pass(4)
+    expect(position.toRecord()).toEqual({ topic: 'document', next: 0, finished: [1, 3] })
+  })
+
   it('gives back every finished set, whatever was finished in whatever order', () => {
     for (let seed = 1; seed <= 200; seed++) {
       const random = generator(seed)
