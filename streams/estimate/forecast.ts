@@ -258,7 +258,9 @@ export class Forecaster {
         notes.add(`the price of ${model.model} is not known: models.NAME.price of the configuration tells it`)
       }
       if (sample || (tallies.get(stage)?.length ?? 0) > 0) continue
-      notes.add(`no replies of ${own.name} with this model and prompt are recorded: "at most" is by its limits`)
+      notes.add(
+        `no replies of ${own.name} with this model and prompt are recorded: "at most" is by its limits, one call each`,
+      )
     }
     if (bindings.some(({ stage }) => stage.operator.to === 'deduped')) {
       notes.add('near-duplicates grow with the number of records: a small sample shows few of them')

@@ -1,4 +1,5 @@
 import { type Noun, nouns, type Provenance, type Task } from '../../schemas/records.ts'
+import { StandIn } from '../models/stand-in.ts'
 import type { Pipeline } from '../pipeline.ts'
 import type { StageBinding } from '../task/stage-binding.ts'
 import { addUp, finished } from '../task/task-record.ts'
@@ -20,10 +21,12 @@ export function recordedFlow({ name }: Stage, tasks: readonly Task[]): RecordedF
   return { inputs: finished(counters), passed: counters.done }
 }
 
-/** Whether any call for the stage is recorded, made or served from the cache. */
+const { model: standIn } = new StandIn()
+
+/** Whether any call for the stage is recorded, made or served from the cache; those of the stand-in cost nothing. */
 export function hasCalled({ name }: Stage, tasks: readonly Task[]): boolean {
   const { spent } = addUp(tasks.filter(({ stage }) => stage === name))
-  return spent.some(({ calls, fromCache }) => calls + fromCache > 0)
+  return spent.some(({ model, calls, fromCache }) => model !== standIn && calls + fromCache > 0)
 }
 
 /** What each of the newest outputs of a stage took with the same model and prompt; at most 500. */

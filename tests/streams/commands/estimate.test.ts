@@ -166,11 +166,15 @@ describe('a limit on spending', () => {
     const other = join(folder, 'limited')
     const own = [...flags.slice(0, 2), '--data', other]
     await mustSitu(['ingest', join(folder, 'texts.jsonl'), '--as', 'article', ...own])
+    // A rehearsal with the stand-in is no first run.
+    await mustSitu(['run', '--model', 'stand-in', '--limit', '2', ...own])
+    const words = ['run', '--model', 'fake', '--accept-change']
+    expect((await situ([...words, ...own], { input: '' })).code).toBe(2)
     const before = fake.counts.calls
-    const { code, stderr } = await situ(['run', '--model', 'fake', '--max-calls', '1', ...own])
+    const { code, stderr } = await situ([...words, '--max-calls', '1', ...own])
     expect([code, fake.counts.calls - before]).toEqual([3, 1])
     expect(stderr).not.toContain('--yes')
     // One call is recorded: from now on nobody is asked.
-    expect((await situ(['run', '--model', 'fake', ...own], { input: '' })).code).toBe(0)
+    expect((await situ([...words, ...own], { input: '' })).code).toBe(0)
   })
 })
