@@ -9,6 +9,8 @@ export interface LogEntry {
   /** Milliseconds since 1970. */
   time: number
   fingerprint: string
+  /** When it arrived: SHA-256 of the JSON of the messages, as in a record's provenance. */
+  messages?: string
   /** Name of the reply schema; of the route where there is none. */
   step: string
   /**

@@ -1,4 +1,4 @@
-import { randomInt } from 'node:crypto'
+import { hash, randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -182,7 +182,8 @@ export class FakeModelServer implements AsyncDisposable {
     this.#open.add(exchange)
     this.#counts.maxOpen = Math.max(this.#counts.maxOpen, this.#open.size)
     response.once('close', () => this.#ended(exchange))
-    this.#options.log?.write({ event: 'arrived', ...entryOf(call, exchange.arrivedAt) })
+    const { log } = this.#options
+    if (log) log.write({ event: 'arrived', ...entryOf(call, exchange.arrivedAt), messages: hashMessages(request) })
     return exchange
   }
 
@@ -201,6 +202,11 @@ export class FakeModelServer implements AsyncDisposable {
     this.#empty.resolve()
     this.#empty = Promise.withResolvers()
   }
+}
+
+/** As the provenance of a record names them, so that a call and a record can be told to belong together. */
+function hashMessages({ messages }: ChatRequest): string {
+  return hash('sha256', JSON.stringify(messages ?? null))
 }
 
 function entryOf({ number, fingerprint, route, request }: Call, time: number) {

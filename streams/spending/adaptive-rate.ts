@@ -15,8 +15,10 @@ const plateauMs = 12_000
 /** Beyond the plateau the rate doubles after this time, then faster: five times the rate after 6 seconds. */
 const probingMs = 3_500
 const probingPower = 1.5
-/** A timer that is late may be caught up with. */
-const catchUpMs = 20
+/** What a busy process is late by may be caught up with, up to this: an endpoint that was not called has room. */
+const catchUpMs = 250
+/** Time for which one call lets the rate grow, in intervals: a long wait for something else tells nothing of it. */
+const grownIntervals = 4
 const measuredMs = 2_000
 /** Fewer than these tell no rate. */
 const fewCalls = 10
@@ -58,14 +60,17 @@ export class AdaptiveRate {
 
   /** Milliseconds until a call may begin. */
   waitMs(now: number): number {
-    return Math.max(0, this.#dueAt - this.#toleranceMs - now)
+    return Math.max(0, this.#dueAt - now)
   }
 
-  /** A call begins. */
-  take(now: number): void {
-    if (now - this.#dueAt <= this.#toleranceMs) this.#grow(now - this.#takenAt)
-    // At most the tolerance is caught up with.
-    this.#dueAt = Math.max(this.#dueAt, now - this.#toleranceMs) + 1000 / this.#perSecond
+  /**
+   * A call begins.
+   *
+   * @param isPaced - Whether it had to wait for the rate: otherwise it tells nothing of it.
+   */
+  take(now: number, isPaced: boolean): void {
+    if (isPaced) this.#grow(Math.min(now - this.#takenAt, (grownIntervals * 1000) / this.#perSecond))
+    this.#dueAt = Math.max(this.#dueAt, now - catchUpMs) + 1000 / this.#perSecond
     this.#takenAt = now
     this.#takenSince++
     this.#taken[this.#calls++ % rememberedCalls] = now
@@ -95,10 +100,6 @@ export class AdaptiveRate {
     return Math.min(this.#perSecond / 2, calls < fewCalls ? Infinity : perSecond)
   }
 
-  get #toleranceMs(): number {
-    return Math.max(catchUpMs, 500 / this.#perSecond)
-  }
-
   /** Of the calls since the last decrease. */
   get #acceptedShare(): number {
     const share = 1 - this.#refusedSince / Math.max(1, this.#takenSince)
@@ -117,7 +118,6 @@ export class AdaptiveRate {
   }
 
   #grow(ms: number): void {
-    if (!Number.isFinite(ms)) return
     this.#busyMs += ms
     this.#perSecond = Math.min(mostPerSecond, this.#rateAt(this.#busyMs))
   }

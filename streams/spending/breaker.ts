@@ -1,7 +1,8 @@
-import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleType, type IBackoff } from 'cockatiel'
+import { CircuitState, circuitBreaker, handleType, type IBackoff } from 'cockatiel'
 import type { Clock } from '../clock.ts'
+import { FailureRow } from './failure-row.ts'
 
-/** Failed calls in a row that open it. */
+/** Failed calls in a row, in the order of beginning, that open it. */
 const failuresToOpen = 5
 const firstIntervalMs = 1_000
 const longestIntervalMs = 15_000
@@ -19,6 +20,8 @@ export interface BreakerPorts {
 /** Leave for one call. */
 export interface Pass {
   isProbe: boolean
+  /** Number of the call. */
+  call: number
   /** How often the breaker had opened before. */
   openings: number
 }
@@ -41,6 +44,7 @@ class Down extends Error {
 export class Breaker {
   readonly #ports: BreakerPorts
   readonly #policy
+  readonly #row = new FailureRow(failuresToOpen)
   #openings = 0
   #openedAt = 0
   #probeAt = 0
@@ -50,12 +54,15 @@ export class Breaker {
     this.#ports = ports
     this.#policy = circuitBreaker(handleType(Down), {
       halfOpenAfter: { next: () => this.#interval(firstIntervalMs) },
-      breaker: new ConsecutiveBreaker(failuresToOpen),
+      breaker: this.#row,
     })
     this.#policy.onBreak(reason =>
       this.#opened('error' in reason && reason.error instanceof Down ? reason.error.cause : null),
     )
-    this.#policy.onReset(() => ports.onClose(ports.clock.now() - this.#openedAt))
+    this.#policy.onReset(() => {
+      this.#row.clear()
+      ports.onClose(ports.clock.now() - this.#openedAt)
+    })
   }
 
   get isClosed(): boolean {
@@ -72,12 +79,13 @@ export class Breaker {
   enter(): Pass {
     const isProbe = !this.isClosed
     if (isProbe) this.#isProbing = true
-    return { isProbe, openings: this.#openings }
+    return { isProbe, call: isProbe ? -1 : this.#row.begin(), openings: this.#openings }
   }
 
   /** The call of the pass is not made. */
-  leave({ isProbe }: Pass): void {
+  leave({ isProbe, call }: Pass): void {
     if (isProbe) this.#isProbing = false
+    else this.#row.void(call)
   }
 
   /** @throws What the call throws. */
@@ -89,19 +97,22 @@ export class Breaker {
     } catch (error) {
       throw error instanceof Down ? error.cause : error
     } finally {
-      this.leave(pass)
+      if (pass.isProbe) this.#isProbing = false
     }
   }
 
-  /** An error of an endpoint that is up ends a row of failures as a reply does. */
+  /** An error of an endpoint that is up ends a row of failures, as a reply does. */
   async #settle<T>(pass: Pass, make: () => Promise<T>): Promise<{ value: T } | { error: unknown }> {
     try {
       return { value: await make() }
     } catch (error) {
       const verdict = this.#ports.verdict(error)
       if (verdict === 'up') return { error }
-      const counts = pass.isProbe || (verdict === 'down' && pass.openings === this.#openings)
-      throw counts ? new Down(error) : error
+      if (pass.isProbe) throw new Down(error)
+      if (verdict === 'none') this.#row.void(pass.call)
+      if (verdict === 'none' || pass.openings !== this.#openings) throw error
+      this.#row.failed(pass.call)
+      throw new Down(error)
     }
   }
 

@@ -86,6 +86,8 @@ export class Endpoint {
   #isAsked = false
   /** The turn of the next call. */
   #turn: Turn | null = null
+  /** Whether it took the place of one that was not used in time. */
+  #hasRebooked = false
   #inFlight = 0
   #answeredAt: number | null = null
   #failedCalls = 0
@@ -140,8 +142,10 @@ export class Endpoint {
 
   /** Whether the next call must book a turn before it can begin: there is none, or it was not used in time. */
   get needsTurn(): boolean {
-    if (this.#turn && this.#clock.now() - this.#turn.from <= turnLastsMs) return false
-    return this.#limits.rates.length > 0
+    if (this.#limits.rates.length === 0) return false
+    if (!this.#turn) return true
+    // A process that is always late must not book for ever.
+    return !this.#hasRebooked && this.#clock.now() - this.#turn.from > turnLastsMs
   }
 
   /** How long the next call has to wait, and what for. */
@@ -162,17 +166,25 @@ export class Endpoint {
   async bookTurn(call: Call): Promise<void> {
     const late = this.#turn
     this.#turn = null
-    if (late) await this.#limits.unbook(late.booked)
+    if (late) {
+      this.#hasRebooked = true
+      await this.#limits.unbook(late.booked)
+    }
     const booked = await this.#limits.book(this.#estimate.guess(call.operator, call.messages))
     this.#turn = { booked, from: this.#clock.now() + booked.waitMs }
   }
 
-  /** Takes the place of a call. To be used only where `wait` is over and neither turn nor probe is needed. */
-  begin(): Place {
+  /**
+   * Takes the place of a call. To be used only where `wait` is over and neither turn nor probe is needed.
+   *
+   * @param isPaced - Whether the call had to wait for the rate.
+   */
+  begin(isPaced: boolean): Place {
     const turn = this.#turn
     this.#turn = null
+    this.#hasRebooked = false
     this.#inFlight++
-    this.#rate.take(this.#clock.now())
+    this.#rate.take(this.#clock.now(), isPaced)
     return { endpoint: this, turn, pass: this.#breaker.enter() }
   }
 
@@ -224,7 +236,7 @@ export class Endpoint {
     const ended = new AbortController()
     const timeout = new AbortController()
     this.#probedAt = this.#clock.now()
-    this.#rate.take(this.#probedAt)
+    this.#rate.take(this.#probedAt, false)
     void this.#clock.sleep(this.#probeTimeoutMs, ended.signal).then(() => timeout.abort(probeTookTooLong))
     const request = { ...probe, sample: 0, signal: AbortSignal.any([signal, timeout.signal]) }
     try {

@@ -104,7 +104,7 @@ export class Gate implements Caller {
     if (this.#queue.size > 0 || this.#isDispatching) return null
     if (this.#fatal) throw this.#fatal
     const endpoint = this.#choose()
-    return endpoint.wait.ms > 0 || endpoint.needsProbe || endpoint.needsTurn ? null : endpoint.begin()
+    return endpoint.wait.ms > 0 || endpoint.needsProbe || endpoint.needsTurn ? null : endpoint.begin(false)
   }
 
   async #wait(call: Call): Promise<Place> {
@@ -164,7 +164,12 @@ export class Gate implements Caller {
     // Not awaited: meanwhile another endpoint may get the calls.
     else if (endpoint.needsProbe) void endpoint.probe(endOf(head.call)).finally(() => this.#wakeUp())
     else if (endpoint.needsTurn) await endpoint.bookTurn(head.call)
-    else this.#take(head)?.grant(endpoint.begin())
+    else this.#take(head)?.grant(endpoint.begin(this.#isPaced))
+  }
+
+  /** Whether it was the rate that held the last ones back. */
+  get #isPaced(): boolean {
+    return this.#cause?.cause === 'ramp' || this.#cause?.cause === 'rate limited by the endpoint'
   }
 
   #take(waiter: Waiter): Waiter | null {

@@ -35,7 +35,7 @@ async function followCapacity(options: ScriptOptions): Promise<void> {
   const workers: Situ[] = []
   try {
     const ground = folderGround(join(folder, 'data'))
-    await ingestDocuments(ground, folder, options.short ? 1_000 : 2_000)
+    await ingestDocuments(ground, folder, options.short ? 1_700 : 2_600)
     const flags = withModels(ground, folder, { fake: { baseUrl: fake.url } })
     await mustSitu(['run', 'extract', 'dedupe-document', ...ground.flags])
     workers.push(new Situ(['run', 'situate', 'instruct', '--follow', '--concurrency', '64', ...flags]))

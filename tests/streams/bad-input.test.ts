@@ -227,15 +227,18 @@ describe('an endpoint that can not be reached', () => {
     expect([code, stdout]).toEqual([1, expect.stringMatching(/^PROBLEM {2}model any of environment: .*no connection/m)])
   })
 
-  it('that takes connections and is silent leaves a dead letter after the time', async () => {
+  it('that takes connections and is silent ends the run after three calls, with no dead letter', async () => {
     const target = join(folder, 'silent')
     await mustSitu(['ingest', path('silent.txt', text), '--data', target])
     const server = await silentServer()
     const url = `http://127.0.0.1:${(server.address() as { port: number }).port}/v1`
     const finished = await run(url, target, '--model-timeout-seconds', '1', '--max-attempts', '2')
     server.close()
-    expect([finished.code, finished.stdout]).toEqual([0, expect.stringContaining('1 MODEL_TIMEOUT')])
-    expect((await mustSitu(['topics', '--verify', '--data', target])).stdout).toContain('conservation ok')
+    expectError(finished, 1, 'MODEL_NEVER_ANSWERED', '3 calls failed', 'no answer within 1000 ms')
+    const { topics, conservation } = JSON.parse(
+      (await mustSitu(['topics', '--verify', '--json', '--data', target])).stdout,
+    )
+    expect([topics.failed.records, conservation]).toEqual([0, 'ok'])
   })
 
   it('ends a check of a wrong key with 1 and does not show the key', async () => {

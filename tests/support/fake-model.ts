@@ -12,6 +12,8 @@ export interface LoggedCall {
   tokens: number
   step: string
   fingerprint: string
+  /** Hash of the messages, as in a record's provenance. */
+  messages: string
 }
 
 /** `situ fake-model` in a process of its own, on a free port. */
@@ -60,9 +62,10 @@ function readCalls(log: string): LoggedCall[] {
   const calls = new Map<number, LoggedCall>()
   // The last line may be half written.
   for (const line of log.split('\n').slice(0, -1)) {
-    const { event, call, time, outcome, promptTokens, completionTokens, step, fingerprint }: LogEntry = JSON.parse(line)
+    const entry: LogEntry = JSON.parse(line)
+    const { event, call, time, outcome, promptTokens, completionTokens, step, fingerprint, messages = '' } = entry
     if (event === 'arrived') {
-      calls.set(call, { arrived: time, ended: null, outcome: 'open', tokens: 0, step, fingerprint })
+      calls.set(call, { arrived: time, ended: null, outcome: 'open', tokens: 0, step, fingerprint, messages })
       continue
     }
     const known = calls.get(call)

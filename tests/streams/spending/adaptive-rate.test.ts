@@ -49,7 +49,7 @@ function drive(accepts: Accepts, capacity: (time: number) => number, seconds: nu
     time = due
     const second = Math.floor(time / 1000)
     if (second >= seconds) break
-    rate.take(time)
+    rate.take(time, true)
     const counts = accepts(time, capacity(time)) ? accepted : refused
     counts[second] = (counts[second] ?? 0) + 1
     if (counts === refused) under.push({ begun: time, at: time + answerMs })
@@ -73,7 +73,7 @@ describe('AdaptiveRate', () => {
 
   it('does not grow by what nobody uses', () => {
     const rate = new AdaptiveRate()
-    for (let time = 0; time < 600_000; time += 1000) rate.take(time)
+    for (let time = 0; time < 600_000; time += 1000) rate.take(time, false)
     expect(rate.perSecond).toBeLessThan(25)
   })
 
@@ -94,15 +94,27 @@ describe('AdaptiveRate', () => {
 
   it('takes a refusal after hours without any for the limit of what was called, not of what was allowed', () => {
     const rate = new AdaptiveRate()
-    for (let time = 0; time < 60_000; time += 5) rate.take(time + (time % 1000 < 500 ? rate.waitMs(time) : 0))
+    for (let time = 0; time < 60_000; time += 5) rate.take(time, time < 30_000)
     rate.refused(59_990, 60_000)
     expect(rate.perSecond).toBeGreaterThan(150)
     expect(rate.perSecond).toBeLessThan(201)
   })
 
+  it('catches up with what a busy process was late by, and with no more', () => {
+    const rate = new AdaptiveRate()
+    rate.take(0, false)
+    const begun = (now: number) => {
+      let calls = 0
+      for (; rate.waitMs(now) === 0; calls++) rate.take(now, false)
+      return calls
+    }
+    begun(0)
+    expect([begun(100), begun(60_000)]).toEqual([2, 6])
+  })
+
   it('makes one decrease of the refusals of one flight', () => {
     const rate = new AdaptiveRate()
-    for (let call = 0; call < 5; call++) rate.take(call * 50)
+    for (let call = 0; call < 5; call++) rate.take(call * 50, true)
     rate.refused(0, 300)
     const after = rate.perSecond
     for (let call = 1; call < 5; call++) rate.refused(call * 50, 1_000)
@@ -111,7 +123,7 @@ describe('AdaptiveRate', () => {
 
   it('stops for a moment when a decrease was not enough', () => {
     const rate = new AdaptiveRate()
-    rate.take(0)
+    rate.take(0, true)
     rate.refused(0, 100)
     expect(rate.waitMs(100)).toBeGreaterThanOrEqual(190)
   })

@@ -46,6 +46,31 @@ describe('Breaker', () => {
     expect(breaker.isClosed).toBe(false)
   })
 
+  it('opens by the order in which calls began: late answers to calls from before do not hide an outage', async () => {
+    const before = Promise.withResolvers<void>()
+    const early = [1, 2, 3].map(() => breaker.run(breaker.enter(), () => before.promise))
+    await runMany(down, down)
+    before.resolve()
+    await Promise.all(early)
+    await runMany(down, down)
+    expect(breaker.isClosed).toBe(true)
+    await run(down)
+    expect(breaker.isClosed).toBe(false)
+  })
+
+  it('stays closed where calls between those that failed are under way', async () => {
+    const slow = Promise.withResolvers<void>()
+    const calls: Promise<void>[] = []
+    for (let failure = 0; failure < 20; failure++) {
+      await runMany(down, down, down, down)
+      calls.push(breaker.run(breaker.enter(), () => slow.promise))
+    }
+    expect(breaker.isClosed).toBe(true)
+    slow.resolve()
+    await Promise.all(calls)
+    expect(breaker.isClosed).toBe(true)
+  })
+
   it('lets one probe through in each interval, which doubles up to 15 seconds', async () => {
     await runMany(down, down, down, down, down)
     const waits: number[] = []

@@ -106,6 +106,20 @@ describe('turns', () => {
     expect(scene.gate.waiting).toBeNull()
   })
 
+  it('are booked anew where they were not used in time', async () => {
+    const scene = new Scene({ limits: { requestsPerMinute: 6 } })
+    await scene.answerOnce()
+    const own = new AbortController()
+    scene.begin({ signal: own.signal })
+    await scene.clock.advance(0)
+    own.abort('left')
+    await scene.clock.advance(minute)
+    const booked = scene.turns.booked.length
+    await scene.answerOnce()
+    expect([scene.turns.booked.length - booked, scene.results.length]).toEqual([1, 2])
+    expect(scene.turns.settled.at(-1)).toMatchObject([{ rate: { name: 'requests' }, amount: -1 }])
+  })
+
   it('lose no reply where the store fails, whose error the next one meets', async () => {
     const scene = new Scene({ limits: { tokensPerMinute: 60_000 } })
     const gone = new SituError('SPENDING_UNREACHABLE', 'redis does not answer')
@@ -336,7 +350,8 @@ describe('an outage', () => {
     const probes = scene.model.requests.flatMap(({ replyTokens }, index) =>
       replyTokens === 1 ? [scene.model.times[index] ?? 0] : [],
     )
-    expect(probes.slice(1, 4).map((time, index) => time - (probes[index] ?? 0))).toEqual([12_000, 24_000, 48_000])
+    // The first probe was refused at once; the next ones wait 4 and 8 seconds after 10 and 20.
+    expect(probes.slice(2, 4).map((time, index) => time - (probes[index + 1] ?? 0))).toEqual([14_000, 28_000])
   })
 
   it('obeys the Retry-After of a 503', async () => {
