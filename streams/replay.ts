@@ -54,18 +54,29 @@ export async function prepareReplay(
   }
   if (there) await checkSame(pipeline, there, request)
   const first = there?.stages[0] ?? (await firstStage(pipeline, variants.main, request))
-  const made = there?.stages ?? [first]
-  const bindings: StageBinding[] = []
-  let input = first.input
-  for (const binding of request.bindings) {
-    const known = made.find(({ name }) => name === binding.stage.name)
-    const stage = known ?? stageOf(binding.stage.name, request.variant, input)
-    bindings.push(binding.at(stage))
-    input = stage.output
-  }
+  const bindings = placeAll(request, there?.stages ?? [first], first.input)
   const added = bindings.filter(({ stage }) => !there?.stages.some(({ name }) => name === stage.name))
   if (added.length > 0) await writeVariant(pipeline, config, request, there ?? null, added)
   return bindings
+}
+
+/** The bindings on the stages that the variant has, or will have; makes nothing. */
+export async function plannedReplay(pipeline: Pipeline, request: ReplayRequest): Promise<StageBinding[]> {
+  const { main, others } = await readVariants(pipeline)
+  const there = others.find(({ name }) => name === request.variant)
+  const first = there?.stages[0] ?? (await firstStage(pipeline, main, request))
+  return placeAll(request, there?.stages ?? [first], first.input)
+}
+
+/** Each on its stage of the variant; those that it does not have yet read what the one before writes. */
+function placeAll({ bindings, variant }: ReplayRequest, made: readonly Stage[], first: string): StageBinding[] {
+  let input = first
+  return bindings.map(binding => {
+    const { name } = binding.stage
+    const stage = made.find(own => own.name === name) ?? stageOf(name, variant, input)
+    input = stage.output
+    return binding.at(stage)
+  })
 }
 
 /** The stages from one on, to another one, in the order of the chain. @throws {SituError} USAGE */

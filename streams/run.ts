@@ -9,7 +9,7 @@ import { type StageWork, type TaskActivity, WorkLedger } from './task/activity.t
 import type { StageBinding } from './task/stage-binding.ts'
 import { TaskLoop, type TaskLoopPorts } from './task/task-loop.ts'
 import { addUp, sum } from './task/task-record.ts'
-import { partitionOf, tasksOf } from './topology.ts'
+import { partitionOf, type Stage, tasksOf } from './topology.ts'
 import type { Claim, Membership } from './transports/transport.ts'
 
 const pollMs = 20
@@ -85,6 +85,11 @@ export class Run {
   /** What this process has done by stage, tasks that it has lost included. */
   get done(): StageWork[] {
     return this.#ledger.sums(this.#loops.map(loop => loop.activity))
+  }
+
+  /** The stages that this run works, in the order of the chain. */
+  get stages(): readonly Stage[] {
+    return this.#options.bindings.map(({ stage }) => stage)
   }
 
   /** Messages that wait for each task of this process, by its id. */

@@ -5,6 +5,7 @@ const commands: Record<string, () => Promise<{ command: Command }>> = {
   demo: () => import('./demo.ts'),
   ingest: () => import('./ingest.ts'),
   run: () => import('./run.ts'),
+  estimate: () => import('./estimate.ts'),
   topics: () => import('./topics.ts'),
   tap: () => import('./tap.ts'),
   replay: () => import('./replay.ts'),

@@ -2,15 +2,16 @@ import { z } from 'zod'
 import { SituError } from '../../schemas/errors.ts'
 import { bindStages } from '../bind.ts'
 import type { Config } from '../config.ts'
+import { confirmFirstRun } from '../estimate/first-run.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
 import { openPipeline } from '../pipeline.ts'
-import { checkVariantName, prepareReplay, stagesThrough } from '../replay.ts'
+import { checkVariantName, plannedReplay, prepareReplay, stagesThrough } from '../replay.ts'
 import { Run, standingFailures } from '../run.ts'
 import { spendingSettingNames } from '../spending-settings.ts'
 import { defineCommand } from '../terminal/command.ts'
 import { type Stage, selectStages, stages } from '../topology.ts'
 import { confirmStage } from '../variants.ts'
-import { reportRun, runOptions, runWithProgress, withModelCalls } from './run.ts'
+import { agreed, reportRun, runOptions, runWithProgress, withModelCalls } from './run.ts'
 
 export const command = defineCommand({
   name: 'replay',
@@ -38,6 +39,7 @@ export const command = defineCommand({
     until: z.string().min(1).optional().describe('Where to end: an offset or a time; that input is left out.'),
     limit: z.int().min(1).optional().describe('Inputs of the operator at most.').meta({ unit: 'records' }),
     through: z.string().min(1).optional().describe('Go on with the operators behind it, up to this one.'),
+    yes: agreed,
   },
   examples: [
     'situ replay instruct --variant short --prompt short.md --limit 100',
@@ -63,11 +65,16 @@ export const command = defineCommand({
     try {
       const { variant, from = null, until = null, limit = null } = options
       const range = { from, until, limit }
-      const bindings = await prepareReplay(pipeline, config, { variant, range, bindings: bound })
+      const request = { variant, range, bindings: bound }
+      const { retry } = runOptions(config, stop)
+      const planned = await plannedReplay(pipeline, request)
+      await confirmFirstRun(context, pipeline, { bindings: planned, retry, limit, follow: false, yes: options.yes })
+      const bindings = await prepareReplay(pipeline, config, request)
       const confirm = (stage: Stage) => confirmStage(pipeline, variant, stage)
-      const summary = await withModelCalls(context, pipeline, bindings, calls =>
-        runWithProgress(new Run(pipeline, { ...runOptions(config, stop), ...calls, confirm, bindings }, log), pipeline),
-      )
+      const summary = await withModelCalls(context, pipeline, bindings, calls => {
+        const run = new Run(pipeline, { ...runOptions(config, stop), ...calls, confirm, bindings }, log)
+        return runWithProgress(run, pipeline)
+      })
       await reportRun(context, summary)
       return config.settings.strict && standingFailures(summary.counters) > 0 ? 1 : 0
     } finally {

@@ -2,6 +2,8 @@ import { z } from 'zod'
 import { messageOf, SituError } from '../../schemas/errors.ts'
 import { bindStages } from '../bind.ts'
 import type { Config } from '../config.ts'
+import { confirmFirstRun } from '../estimate/first-run.ts'
+import { RemainingWork } from '../estimate/remaining.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { applyRetention } from '../retention.ts'
@@ -17,6 +19,12 @@ import { mainVariant, type Stage, selectStages } from '../topology.ts'
 import { confirmStage, placeOn, readVariants } from '../variants.ts'
 
 const retentionIntervalMs = 60_000
+
+/** Option of the commands that ask before their first calls. */
+export const agreed = z
+  .boolean()
+  .default(false)
+  .describe('Do not ask before the first calls to a model, without a limit on what they may cost.')
 
 export const command = defineCommand({
   name: 'run',
@@ -51,6 +59,7 @@ export const command = defineCommand({
       .boolean()
       .default(false)
       .describe('Go on though prompt, model, parameters or options have changed.'),
+    yes: agreed,
   },
   examples: [
     'situ run extract',
@@ -62,6 +71,7 @@ export const command = defineCommand({
     'A second run on the same folder takes the tasks that are free and names those that are held.',
     '--metrics-port serves /metrics (Prometheus), /live (a restart may help) and /ready (it works now).',
     'SIGINT and SIGTERM end it cleanly within --drain-seconds; the next run goes on from there.',
+    'The first run with a model, without --max-usd, --max-tokens, --max-calls or the like, shows its forecast and asks.',
   ],
   async run(context, options) {
     if (options.follow && options.untilIdle)
@@ -72,6 +82,9 @@ export const command = defineCommand({
     const pipeline = await openPipeline(config, 'change')
     try {
       const bindings = placeOn((await readVariants(pipeline)).main, bound)
+      const { retry } = runOptions(config, context.stop)
+      const { follow, yes } = options
+      await confirmFirstRun(context, pipeline, { bindings, retry, limit: options.limit ?? null, follow, yes })
       const confirm = (stage: Stage) => confirmStage(pipeline, mainVariant, stage)
       const summary = await withModelCalls(context, pipeline, bindings, calls => {
         const limit = options.limit ?? null
@@ -171,12 +184,20 @@ export function runOptions({ settings }: Config, stop: AbortSignal): Omit<RunOpt
 }
 
 export async function runWithProgress(run: Run, { clock }: Pipeline): Promise<RunSummary> {
-  const progress = new Progress(process.stderr, clock, () => progressLine(run))
+  const rest = new RemainingWork(run, clock)
+  const line = () => [progressLine(run), rest.text, waitingText(run.waiting)].filter(part => part !== '').join('; ')
+  const progress = new Progress(process.stderr, clock, line)
   try {
     return await run.work()
   } finally {
     progress.end()
   }
+}
+
+/** Such as `waiting: tokens per minute`. */
+function waitingText(waiting: Run['waiting']): string {
+  const causes = new Set(waiting.map(({ cause }) => cause))
+  return causes.size === 0 ? '' : `waiting: ${[...causes].join(', ')}`
 }
 
 /** Such as `extract 66 (2 dropped), situate 40 + 16 in flight`. */

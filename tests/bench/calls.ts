@@ -87,7 +87,7 @@ async function prepare(folder: string, count: number): Promise<Clients> {
   const situ = (round: number) => {
     const copy = join(folder, `data-${count}-${round}`)
     cpSync(data, copy, { recursive: true })
-    return [cli, 'run', 'situate', 'instruct', '--data', copy, '--concurrency', String(inFlight / 2)]
+    return [cli, 'run', 'situate', 'instruct', '--yes', '--data', copy, '--concurrency', String(inFlight / 2)]
   }
   return { situ, openai: script('node-openai'), fetch: script('node-fetch') }
 }

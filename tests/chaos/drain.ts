@@ -44,7 +44,7 @@ async function drain(run: FaultRun, options: ScriptOptions, drainSeconds: number
     return { kind: 'ok' }
   })
   const work = (place: Ground, words: readonly string[]) =>
-    new Situ(['run', '--model', 'any', ...words, ...place.flags], { env: { OPENAI_BASE_URL: provider.url } })
+    new Situ(['run', '--yes', '--model', 'any', ...words, ...place.flags], { env: { OPENAI_BASE_URL: provider.url } })
   try {
     await mustEnd(work(clean, []))
     const wanted = await idsOf(clean)

@@ -188,7 +188,7 @@ async function workAgain(ground: Ground, sizes: Sizes) {
 
 function startWorker(ground: Ground, provider: FakeProvider, { concurrency }: Sizes, words: readonly string[]): Situ {
   const limits = ['--concurrency', String(concurrency), '--record-timeout-seconds', '3600', '--backoff-ms', '100']
-  return new Situ(['run', '--model', 'any', ...limits, ...words, ...ground.flags], {
+  return new Situ(['run', '--yes', '--model', 'any', ...limits, ...words, ...ground.flags], {
     env: { OPENAI_BASE_URL: provider.url },
   })
 }

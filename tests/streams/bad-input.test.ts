@@ -214,7 +214,7 @@ describe('what can not be opened', () => {
 
 describe('an endpoint that can not be reached', () => {
   const run = (baseUrl: string, target: string, ...more: string[]) =>
-    situ(['run', '--model', 'any', '--accept-change', '--backoff-ms', '1', '--data', target, ...more], {
+    situ(['run', '--yes', '--model', 'any', '--accept-change', '--backoff-ms', '1', '--data', target, ...more], {
       env: { OPENAI_BASE_URL: baseUrl, OPENAI_API_KEY: 'sk-key-of-the-test' },
     })
 

@@ -81,7 +81,7 @@ describe('ten documents through the chain with a real model', () => {
     writeConfiguration()
     const inside = { cwd: folder }
     await mustSitu(['ingest', 'texts.jsonl'], inside)
-    const { seconds } = await mustSitu(['run'], inside)
+    const { seconds } = await mustSitu(['run', '--yes'], inside)
 
     const status = JSON.parse((await mustSitu(['topics', '--verify', '--json'], inside)).stdout)
     expect(status.conservation).toBe('ok')

@@ -263,7 +263,9 @@ describe('situ run', () => {
     const port = await freePort()
     await mustSitu(['ingest', path('closed.txt', longText('port')), '--data', data])
     const env = { OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1`, OPENAI_API_KEY: 'sk-secret-of-the-test' }
-    const { code, stderr } = await situ(['run', '--model', 'any', '--backoff-ms', '10', '--data', data], { env })
+    const { code, stderr } = await situ(['run', '--yes', '--model', 'any', '--backoff-ms', '10', '--data', data], {
+      env,
+    })
     expect(code).toBe(1)
     expect(stderr.match(/^situ: /gm)).toHaveLength(1)
     expect(stderr).toContain('MODEL_NEVER_ANSWERED')

@@ -189,7 +189,7 @@ let letters: ByName<Failed>
 
 const environment = () => ({ OPENAI_BASE_URL: provider.url, OPENAI_API_KEY: key })
 const runWords = (...more: string[]) => [
-  ...['run', ...more, '--model', 'any', '--data', data, '--concurrency', '64', '--backoff-ms', '10'],
+  ...['run', ...more, '--yes', '--model', 'any', '--data', data, '--concurrency', '64', '--backoff-ms', '10'],
   ...['--max-attempts', String(maxAttempts), '--model-timeout-seconds', '1'],
 ]
 
@@ -352,7 +352,7 @@ describe('an endpoint that refuses everything', () => {
     await using refusing = await FakeProvider.start(() => status(code, message))
     await ingest(data, names.slice(0, 20))
     const env = { OPENAI_BASE_URL: refusing.url, OPENAI_API_KEY: key }
-    const finished = await situ(['run', '--model', 'any', '--concurrency', '4', '--data', data], { env })
+    const finished = await situ(['run', '--yes', '--model', 'any', '--concurrency', '4', '--data', data], { env })
     const lines = finished.stderr.trim().split('\n')
     expect([finished.code, lines.length]).toEqual([1, 2])
     expect(lines[0]).toMatch(/^situ: model environment \(any\): status 40[14] /)
@@ -377,7 +377,7 @@ describe('an endpoint that asks to wait', () => {
     await using busy = await FakeProvider.start(() => status(429, 'later', { retryAfter: '600' }))
     await ingest(data, ['fine'])
     const env = { OPENAI_BASE_URL: busy.url, OPENAI_API_KEY: key }
-    const run = new Situ(['run', '--model', 'any', '--log-level', 'debug', '--data', data], { env })
+    const run = new Situ(['run', '--yes', '--model', 'any', '--log-level', 'debug', '--data', data], { env })
     await busy.arrived(1)
     while (!run.stderr.includes('"model reply"')) await new Promise(resolve => setTimeout(resolve, 10))
     run.child.kill('SIGINT')

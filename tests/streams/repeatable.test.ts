@@ -48,7 +48,9 @@ async function runOrdered(input: string, name: string, seed: number) {
     return text === undefined ? { kind: 'ok' } : { kind: 'ok', text }
   })
   await mustSitu(['ingest', input, '--as', 'article', '--data', data])
-  await mustSitu(['run', '--ordered', '--model', 'any', '--data', data], { env: { OPENAI_BASE_URL: provider.url } })
+  await mustSitu(['run', '--yes', '--ordered', '--model', 'any', '--data', data], {
+    env: { OPENAI_BASE_URL: provider.url },
+  })
   const written: string[] = []
   for (const topic of ['article', 'document', 'situation', 'instruction', 'deduped', 'dropped']) {
     written.push(...(await tap(topic, data)))
@@ -92,7 +94,7 @@ describe('an edited prompt', () => {
     const prompt = join(folder, 'instruct.md')
     writeFileSync(prompt, (await mustSitu(['prompt', 'show', 'instruct'])).stdout)
     const run = (...more: string[]) =>
-      situ(['run', '--model', 'any', '--prompt', `instruct=${prompt}`, '--data', data, ...more], { env })
+      situ(['run', '--yes', '--model', 'any', '--prompt', `instruct=${prompt}`, '--data', data, ...more], { env })
     const hash = async () => {
       const config = join(folder, 'edited.yaml')
       writeFileSync(config, `operators: { instruct: { prompt: ${prompt} } }`)

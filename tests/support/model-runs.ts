@@ -4,15 +4,12 @@ import type { FakeModelProcess } from './fake-model.ts'
 import type { Situ } from './situ.ts'
 import { folderGround, type Ground } from './workers.ts'
 
-/** A run without any limit would ask first. */
-const noLimit = ['--max-calls', '1000000']
-
-/** Flags of a run with the model `fake` of a configuration file that is written here. */
+/** Flags of a run, which does not ask, with the model `fake` of a configuration file that is written here. */
 export function withModels({ flags }: Ground, folder: string, models: Readonly<Record<string, object>>): string[] {
   const file = join(folder, 'situ.config.yaml')
   const named = Object.entries(models).map(([name, model]) => [name, { model: 'fake-model', ...model }])
   writeFileSync(file, JSON.stringify({ models: Object.fromEntries(named) }))
-  return ['--config', file, '--model', 'fake', ...noLimit, ...flags]
+  return ['--config', file, '--model', 'fake', '--yes', ...flags]
 }
 
 /** A data folder whose topics have so many partitions. */

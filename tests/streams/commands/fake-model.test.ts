@@ -29,7 +29,7 @@ describe('situ fake-model', () => {
     const page = join(folder, 'page.txt')
     writeFileSync(page, 'The tide tables changed in March. Boats above nine metres need a permit now. '.repeat(9))
     await mustSitu(['ingest', page, '--data', data])
-    await mustSitu(['run', '--model', 'any', '--strict', '--data', data], { env: { OPENAI_BASE_URL: url } })
+    await mustSitu(['run', '--yes', '--model', 'any', '--strict', '--data', data], { env: { OPENAI_BASE_URL: url } })
     process.child.kill('SIGTERM')
     expect((await process.done).code).toBe(0)
     const entries = readFileSync(log, 'utf8')

@@ -1,0 +1,61 @@
+import { SituError } from '../../schemas/errors.ts'
+import { StandIn } from '../models/stand-in.ts'
+import type { Pipeline } from '../pipeline.ts'
+import { budgetLimits } from '../spending-settings.ts'
+import type { RetryPolicy } from '../task/call-retries.ts'
+import type { StageBinding } from '../task/stage-binding.ts'
+import type { CommandContext } from '../terminal/command.ts'
+import { canAsk, confirm } from '../terminal/confirm.ts'
+import { Backlog } from './backlog.ts'
+import { Estimation } from './estimate.ts'
+import { hasCalled } from './recorded.ts'
+import { renderForecast } from './render.ts'
+
+/** Inputs of each stage that are counted: the answer should come at once. */
+const mostInputs = 500
+
+export interface FirstRunOptions {
+  bindings: readonly StageBinding[]
+  retry: RetryPolicy
+  limit: number | null
+  /** Whether records may come later that nobody has seen yet. */
+  follow: boolean
+  /** Agreed beforehand. */
+  yes: boolean
+}
+
+/**
+ * Asks before the first calls of a log that may cost something: a model but the stand-in, no limit on spending, and no
+ * call recorded for the chosen stages. Shows what they may take.
+ *
+ * @throws {SituError} USAGE where the answer is no, or nobody can be asked.
+ */
+export async function confirmFirstRun(
+  { config, log, stop }: Pick<CommandContext, 'config' | 'log' | 'stop'>,
+  pipeline: Pipeline,
+  { bindings, retry, limit, follow, yes }: FirstRunOptions,
+): Promise<void> {
+  const paid = bindings.filter(({ model }) => model && !(model instanceof StandIn))
+  const { run, day } = budgetLimits(config.settings)
+  if (yes || paid.length === 0 || Object.keys({ ...run, ...day }).length > 0) return
+  const { tasks } = await Backlog.open(pipeline, 0)
+  if (paid.some(({ stage }) => hasCalled(stage, tasks))) return
+  const own = { bindings, pipeline, config, log, retry, limit }
+  const estimation = await Estimation.begin({ ...own, sample: 0, seed: 0, most: mostInputs, signal: stop })
+  // The run that follows ends at once.
+  if (stop.aborted) return
+  const forecast = await estimation.withoutCalls()
+  if (!follow && forecast.total.calls.high === 0) return
+  const later = follow ? '\nRecords that come later are not in it.' : ''
+  process.stderr.write(`The first run with ${models(paid)}, without a limit on what it may cost:\n\n`)
+  process.stderr.write(`${renderForecast(forecast)}${later}\n\n`)
+  const ways = 'situ estimate tells more by a sample; --max-usd, --max-tokens and --max-calls set a limit'
+  if (!canAsk()) {
+    throw new SituError('USAGE', `nothing was done: say --yes, or set a limit such as --max-usd; ${ways}`)
+  }
+  if (!(await confirm('situ run', 'Go on?', stop))) throw new SituError('USAGE', `nothing was done; ${ways}`)
+}
+
+function models(bindings: readonly StageBinding[]): string {
+  return [...new Set(bindings.flatMap(({ model }) => model?.model ?? []))].join(' and ')
+}
