@@ -234,7 +234,9 @@ describe('an endpoint that can not be reached', () => {
     const url = `http://127.0.0.1:${(server.address() as { port: number }).port}/v1`
     const finished = await run(url, target, '--model-timeout-seconds', '1', '--max-attempts', '2')
     server.close()
-    expectError(finished, 1, 'MODEL_NEVER_ANSWERED', '3 calls failed', 'no answer within 1000 ms')
+    expect(finished.code).toBe(1)
+    expect(finished.stderr).toMatch(/^situ: .* never answered, 3 calls failed; .* no answer within 1000 ms$/m)
+    expect(finished.stderr).toContain('MODEL_NEVER_ANSWERED')
     const { topics, conservation } = JSON.parse(
       (await mustSitu(['topics', '--verify', '--json', '--data', target])).stdout,
     )

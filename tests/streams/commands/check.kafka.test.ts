@@ -109,7 +109,7 @@ describe('situ check on Kafka', () => {
     // At once, and not after waiting for a broker that will never tell.
     const refused = await situ(['run', 'extract'], { env, cwd: folder })
     expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('BROKER_UNAUTHORIZED')])
-    expect(refused.stderr).toContain(`group ${prefix}-main`)
+    expect(refused.stderr).toContain(`group ${prefix}.workers`)
     await grant(prefix, sasl.users.denied.username, all)
     await expect
       .poll(async () => (await situ(['run', 'extract'], { env, cwd: folder })).code, { timeout: 20_000 })
