@@ -11,14 +11,13 @@ import { Position } from './position.ts'
 import { type Outcome, RecordWorker, type RecordWorkerPorts } from './record-worker.ts'
 import { Slots } from './slots.ts'
 import type { StageBinding } from './stage-binding.ts'
+import { Suspects } from './suspects.ts'
 import { emptyCounters, finished } from './task-record.ts'
 
 /** Offsets between the oldest open record and the newest taken one, so that the finished set stays bounded. */
 const windowOffsets = 10_000
 /** Messages that are read at once. */
 const readMessages = 100
-/** Unknown errors in a row that end the stage. */
-const bugsInARow = 10
 
 export interface TaskLoopPorts extends Omit<RecordWorkerPorts, 'index' | 'draining' | 'maxMessageBytes'> {
   transport: Transport
@@ -50,9 +49,7 @@ export class TaskLoop {
   #restored: Restored | null = null
   readonly #open = new Map<number, { since: number; offset: number }>()
   #started = 0
-  /** Records with an unknown error that no record has worked since, or refused before any record has worked. */
-  #suspects: Completed[] = []
-  #hasWorked = false
+  readonly #suspects: Suspects
   /** No further input is taken: the limit is reached. */
   #limited = false
   /** The range of the stage is read to its end. */
@@ -72,6 +69,7 @@ export class TaskLoop {
     this.#ports = ports
     this.#takenAt = ports.clock.now()
     this.#slots = new Slots(ports.binding.stage.state === null ? ports.concurrency : 1)
+    this.#suspects = new Suspects(ports.binding.stage.name)
     this.#intake = new Intake({ ...ports, stage: ports.binding.stage, partition: ports.claim.task.partition })
   }
 
@@ -401,24 +399,13 @@ export class TaskLoop {
     return outcome
   }
 
-  /**
-   * Unknown errors wait until a record has worked: where all fail, it is the stage that is broken, not its input. So do
-   * requests that an endpoint refuses before any: the parameters may be wrong. Unknown errors that come after the task
-   * has ended stay uncommitted.
-   */
+  /** Suspects that come after the task has ended stay uncommitted. */
   #complete(completed: Completed): void {
-    const { result } = completed
-    if (result.kind === 'failed' && !this.#hasWorked && result.code === 'MODEL_REQUEST_REFUSED') {
-      this.#suspects.push(completed)
-    } else if (result.kind !== 'failed' || result.code !== 'OPERATOR_BUG') {
-      this.#hasWorked ||= result.kind === 'done'
-      this.#releaseSuspects()
-      this.#uncommittedSince ??= this.#ports.clock.now()
-      this.#restored?.committer.add(completed)
-    } else if (!this.#error && this.#suspects.push(completed) >= bugsInARow) {
-      const message = `${this.binding.stage.name}: ${bugsInARow} unknown errors in a row; nothing of them is committed`
-      throw new SituError('OPERATOR_BUG', `${message}; the last: ${result.message}`)
-    }
+    if (this.#error && completed.result.kind === 'failed' && completed.result.code === 'OPERATOR_BUG') return
+    if (this.#suspects.hold(completed)) return
+    this.#releaseSuspects()
+    this.#uncommittedSince ??= this.#ports.clock.now()
+    this.#restored?.committer.add(completed)
   }
 
   #committed(chunk: readonly Completed[]): void {
@@ -426,20 +413,20 @@ export class TaskLoop {
     const now = this.#ports.clock.now()
     this.#commits++
     this.#lastCommit = now
-    const waiting = this.counters.inFlight - this.#open.size - this.#suspects.length
+    const waiting = this.counters.inFlight - this.#open.size - this.#suspects.count
     this.#uncommittedSince = waiting > 0 ? now : null
     this.#notify()
   }
 
   #releaseSuspects(): void {
-    for (const suspect of this.#suspects.splice(0)) this.#restored?.committer.add(suspect)
+    for (const suspect of this.#suspects.release()) this.#restored?.committer.add(suspect)
   }
 
   #fail(error: unknown): void {
     this.#error ??= error
     // After a known error what is complete is still good; a lost task or a failed commit writes nothing more.
     if (error instanceof SituError && error.stops === 'task') this.#restored?.committer.stop()
-    this.#suspects = []
+    this.#suspects.release()
     this.#reading.abort()
     this.#working.abort(new CallRefused())
     this.#notify()
