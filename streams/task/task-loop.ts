@@ -189,6 +189,7 @@ export class TaskLoop {
     await this.#running
     while (this.#open.size > 0) await this.#changed
     this.#releaseSuspects()
+    this.tellWaiting(null)
     await this.#restored?.committer.flush()
     await claim.release()
   }

@@ -90,9 +90,10 @@ function renderMoney(stages: Readonly<Record<string, StageStatus>>): string[] {
 }
 
 function renderWaiting(stages: Readonly<Record<string, StageStatus>>): string[] {
-  return Object.entries(stages).flatMap(([name, { waiting }]) =>
-    waiting ? [`${name} waits for: ${waiting.cause} (since ${waiting.since})`] : [],
+  const lines = Object.entries(stages).flatMap(([name, { waiting }]) =>
+    waiting ? `${name} waits for: ${waiting.cause} (since ${waiting.since})` : [],
   )
+  return lines.length === 0 ? [] : [lines.join('\n')]
 }
 
 /** What `situ topics` prints. */
