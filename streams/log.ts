@@ -1,11 +1,10 @@
 import { type Logger, pino } from 'pino'
 import pretty from 'pino-pretty'
-import type { Config } from './config.ts'
 
 export type { Logger }
 
 /** Logs to stderr: JSON, or readable lines where stderr is a terminal. Keys of models never get in. */
-export function createLogger({ settings }: Config): Logger {
+export function createLogger({ settings }: { settings: { logLevel: string } }): Logger {
   const options = {
     level: settings.logLevel,
     base: null,
