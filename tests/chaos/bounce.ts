@@ -1,5 +1,5 @@
 /**
- * Brokers go down and come back while records flow, each cleanly and by kill -9, and at last all three at once for a
+ * Brokers go down and come back while records flow, cleanly and by kill -9 in turn, and at last all three at once for a
  * while: what goes in comes out, once, and no worker has to be started again. Documents are ingested all the while, by
  * commands that meet the same faults.
  */
@@ -37,7 +37,7 @@ async function bounceAll(run: FaultRun, options: ScriptOptions): Promise<Figure[
   const firstDownAt = Date.now()
   for (let bounce = 0; bounce < bounces; bounce++) {
     const broker = 1 + (bounce % brokers.length)
-    await run.services.killBroker(broker, bounce < brokers.length ? 'SIGTERM' : 'SIGKILL')
+    await run.services.killBroker(broker, bounce % 2 === 0 ? 'SIGTERM' : 'SIGKILL')
     await run.services.restartBroker(broker)
     await turn(bounce + 1)
   }
@@ -59,7 +59,7 @@ async function bounceAll(run: FaultRun, options: ScriptOptions): Promise<Figure[
   return [
     { name: 'documents', value: feed.fed, goal: { least: documents } },
     { name: 'records from document on', value: ids },
-    { name: 'bounces, first cleanly and then by kill -9', value: bounces },
+    { name: 'bounces, cleanly and by kill -9 in turn', value: bounces },
     { name: 'longest wait of a task while single brokers were bounced', ...wait(firstDownAt, allDownAt) },
     { name: 'all brokers down', value: (upAt - allDownAt) / 1000, unit: 's', goal: { least: downSeconds } },
     { name: 'records that flowed until then', value: history.finishedBy(allDownAt), goal: { least: documents } },
