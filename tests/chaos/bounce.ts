@@ -54,7 +54,8 @@ async function bounceAll(run: FaultRun, options: ScriptOptions): Promise<Figure[
   const history = await readTaskHistory(ground)
   const ids = Object.values(await idsOf(ground)).reduce((total, list) => total + list.length, 0)
   const wait = (from: number, to?: number) => {
-    return { value: history.longestIdle(from, to).seconds, unit: 's', goal: { most: mostWaitSeconds } }
+    const { seconds } = history.longestIdle({ from, ...(to !== undefined && { to }) })
+    return { value: seconds, unit: 's', goal: { most: mostWaitSeconds } }
   }
   return [
     { name: 'documents', value: feed.fed, goal: { least: documents } },
