@@ -30,7 +30,7 @@ import {
 
 const workers = 4
 /** Behind the end of a session and the taking over by the others. */
-const stoppedMs = 12_000
+const stoppedMs = 9_000
 const fencesLatencyMs = 500
 
 export async function run(options: ScriptOptions): Promise<void> {

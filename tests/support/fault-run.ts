@@ -8,6 +8,7 @@ import {
   countTwice,
   folderGround,
   type Ground,
+  groundOf,
   type Ids,
   idsOf,
   kafkaGround,
@@ -40,7 +41,9 @@ export class FaultRun {
   /** Where work with faults is done: on the brokers, or in a folder. */
   ground(name: string, partitions?: number): Ground {
     if (!this.#services) return folderGround(join(this.folder, name))
-    return kafkaGround(this.#services, `${name}${process.pid}`, partitions)
+    const { config } = kafkaGround(this.#services, `${name}${process.pid}`, partitions)
+    // Paid replies that another ground has kept would hide calls.
+    return groundOf({ ...config, data: join(this.folder, name) })
   }
 
   /** Where the same work is done without faults. */
