@@ -50,10 +50,12 @@ async function crash(run: FaultRun, options: ScriptOptions): Promise<Figure[]> {
   const start = () => run.start(ground, ['--follow', '--concurrency', String(concurrency)], latencyMs)
   const gang = Array.from({ length: workers }, start)
   const ended: Worker[] = []
+  const killedAt: number[] = []
   let [uncommitted, callsInFlight, killsInFlight] = [0, 0, 0]
   await watchProgress(ground, async progress => {
     for (const moment of moments) {
       const { worker, inFlight } = await killAt(gang, progress, moment, random)
+      killedAt.push(Date.now())
       if (inFlight > 0) killsInFlight++
       callsInFlight += inFlight
       uncommitted += await countUncommitted(ground, worker.calls)
@@ -77,7 +79,7 @@ async function crash(run: FaultRun, options: ScriptOptions): Promise<Figure[]> {
     { name: 'calls made again', value: calls - needed, goal: { most: uncommitted + moved } },
     { name: 'calls of records not committed at the kills', value: uncommitted },
     { name: 'calls of tasks that moved', value: moved },
-    ...(run.isKafka ? await historyFigures(ground, begin) : []),
+    ...(run.isKafka ? await historyFigures(ground, begin, killedAt) : []),
     ...(await outcomeFigures(ground, wanted)),
     { name: 'instructions without deduped or dropped', value: await countUnfinished(ground), goal: { most: 0 } },
   ]

@@ -54,7 +54,10 @@ async function drain(run: FaultRun, options: ScriptOptions, drainSeconds: number
     const each = String(inFlight / (run.isKafka ? partitions : 1))
     const first = work(ground, ['--follow', '--concurrency', each, '--drain-seconds', String(drainSeconds)])
     // Something is committed then, and as many as can be are under way.
-    const isBusy = () => answered > inFlight / 4 && began.length - answered >= inFlight
+    const isBusy = () => {
+      if (first.child.exitCode !== null) throw new Error(`the worker ended: ${first.stderr.slice(-2_000)}`)
+      return answered > inFlight / 4 && began.length - answered >= inFlight
+    }
     await until(isBusy, 120_000, 'calls in flight')
     const open = began.length - answered
     const signalled = Date.now()

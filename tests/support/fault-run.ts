@@ -8,6 +8,7 @@ import {
   countTwice,
   folderGround,
   type Ground,
+  groundOf,
   type Ids,
   idsOf,
   kafkaGround,
@@ -40,7 +41,9 @@ export class FaultRun {
   /** Where work with faults is done: on the brokers, or in a folder. */
   ground(name: string, partitions?: number): Ground {
     if (!this.#services) return folderGround(join(this.folder, name))
-    return kafkaGround(this.#services, `${name}${process.pid}`, partitions)
+    const { config } = kafkaGround(this.#services, `${name}${process.pid}`, partitions)
+    // Paid replies that another ground has kept would hide calls.
+    return groundOf({ ...config, data: join(this.folder, name) })
   }
 
   /** Where the same work is done without faults. */
@@ -108,13 +111,21 @@ export async function outcomeFigures(ground: Ground, wanted: Ids, own = (ids: Id
   ]
 }
 
-/** What the task records tell afterwards; on Kafka only, where all of them are kept. @param from - ms, start of the work. */
-export async function historyFigures(ground: Ground, from: number): Promise<Figure[]> {
+/**
+ * What the task records tell afterwards; on Kafka only, where all of them are kept.
+ *
+ * @param from - ms, start of the work.
+ * @param kills - ms. Killed in a row, the owners of a partition may leave it idle for longer than one of them does: the
+ *   goal is for the time between two kills.
+ */
+export async function historyFigures(ground: Ground, from: number, kills: readonly number[] = []): Promise<Figure[]> {
   const history = await readTaskHistory(ground)
-  const { seconds, task } = history.longestIdle(from)
+  const { seconds, task } = history.longestIdle({ from, faults: kills })
   console.log(`idle the longest with records that wait: ${task}, ${seconds.toFixed(1)} s`)
+  const whole = history.longestIdle({ from }).seconds
   return [
     { name: 'longest idle time of a partition', value: seconds, unit: 's', goal: { most: mostIdleSeconds } },
+    ...(kills.length > 0 ? [{ name: 'longest idle time over kills in a row', value: whole, unit: 's' }] : []),
     ...rewoundFigures(history),
   ]
 }

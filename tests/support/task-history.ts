@@ -82,24 +82,22 @@ export class TaskHistory {
     }, 0)
   }
 
-  /** Seconds from a moment (ms) to the next commit of any task. */
-  waitAfter(moment: number): number {
-    let next = Number.POSITIVE_INFINITY
-    for (const own of this.#commits.values()) {
-      for (const { time } of own) if (time > moment) next = Math.min(next, time)
-    }
-    return (next - moment) / 1000
+  /** Inputs of all tasks whose outcome was committed later, ms. */
+  finishedAfter(moment: number): number {
+    return this.finishedBy(Number.POSITIVE_INFINITY) - this.finishedBy(moment)
   }
 
-  /** The longest time in which an input waited for a task and the task committed nothing. @param from - ms. */
-  longestIdle(from: number): { seconds: number; task: string } {
+  /** The longest time in which an input waited for a task and the task committed nothing. */
+  longestIdle({ from, to = Number.POSITIVE_INFINITY, faults = [] }: Span): { seconds: number; task: string } {
     let longest = { seconds: 0, task: 'none' }
     for (const [id, commits] of this.#commits) {
       const open = new OpenInputs(this.#inputs.get(id) ?? [])
       let last = from
       for (const { time, task } of commits) {
+        if (last >= to) break
         const oldest = open.oldest?.time
-        const seconds = oldest === undefined ? 0 : (time - Math.max(last, oldest)) / 1000
+        const seconds =
+          oldest === undefined ? 0 : longestPart(Math.max(last, oldest), Math.min(time, to), faults) / 1000
         if (seconds > longest.seconds) longest = { seconds, task: id }
         last = Math.max(from, time)
         open.finish(task)
@@ -107,6 +105,19 @@ export class TaskHistory {
     }
     return longest
   }
+}
+
+/** Where idle time is looked for; all in ms. */
+interface Span {
+  from: number
+  to?: number
+  /** An idle time with faults in it, in their order, counts from one to the next. */
+  faults?: readonly number[]
+}
+
+function longestPart(begin: number, end: number, faults: readonly number[]): number {
+  const moments = [begin, ...faults.filter(fault => fault > begin && fault < end), end]
+  return Math.max(...moments.slice(1).map((moment, index) => moment - (moments[index] ?? 0)))
 }
 
 /** Inputs of a task that are not finished. */

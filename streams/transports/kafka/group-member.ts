@@ -68,8 +68,10 @@ export class GroupMember implements Membership {
   /** Resolves at the next word of the group that this member still belongs to it, or when it is aborted. */
   async confirm(signal: AbortSignal): Promise<void> {
     const { promise: aborted, resolve } = Promise.withResolvers<void>()
-    signal.addEventListener('abort', () => resolve(), { once: true })
+    const giveUp = () => resolve()
+    signal.addEventListener('abort', giveUp, { once: true })
     if (!signal.aborted) await Promise.race([this.#confirmed.promise, aborted])
+    signal.removeEventListener('abort', giveUp)
   }
 
   /** A claim has ended. @param isWanted - It was lost, and may come back; else it was released. */

@@ -33,6 +33,8 @@ export class Sockets {
       })
       socket.once('close', hadError => {
         this.#sockets.delete(socket)
+        // kafkajs ends it again at every try to reach the broker, and Node would remember each time for its next connect.
+        socket.unref = () => socket
         // kafkajs would wait for ever for one that ends, without an error, before it has begun.
         if (!isConnected && !hadError) socket.emit('error', new Error('closed before it was connected'))
       })
