@@ -110,11 +110,16 @@ export class Run {
     this.#membership = await this.#pipeline.transport.join(tasks, claim => this.#begin(claim))
     const held = this.#membership.held.map(({ id }) => id)
     if (held.length > 0) this.#log.warn({ tasks: held }, `held by another worker: ${held.join(', ')}`)
+    const end = spent ? AbortSignal.any([stop, spent]) : stop
+    // At once: between two looks of the loop below many calls could begin.
+    const stopBeginning = () => {
+      for (const loop of this.#loops) loop.stopBeginning()
+    }
+    end.addEventListener('abort', stopBeginning, { once: true })
     try {
-      if (this.#loops.length > 0 || follow) {
-        await this.#untilDone(follow, spent ? AbortSignal.any([stop, spent]) : stop)
-      }
+      if (this.#loops.length > 0 || follow) await this.#untilDone(follow, end)
     } finally {
+      end.removeEventListener('abort', stopBeginning)
       const ended = await Promise.allSettled(
         this.#loops.map(loop => loop.drain(this.#error ? 0 : this.#options.drainMs)),
       )

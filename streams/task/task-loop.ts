@@ -175,11 +175,16 @@ export class TaskLoop {
     }
   }
 
+  /** Begins nothing more: no record is taken, and no call is made. What is open may end. */
+  stopBeginning(): void {
+    this.#reading.abort()
+    this.#notify()
+  }
+
   /** Takes no further record, finishes what is open within the time, commits it and gives the task back. */
   async drain(deadlineMs: number): Promise<void> {
     const { clock, claim } = this.#ports
-    this.#reading.abort()
-    this.#notify()
+    this.stopBeginning()
     const deadline = clock.now() + deadlineMs
     while (this.#open.size > 0 && clock.now() < deadline && !this.#error) {
       await Promise.race([this.#changed, clock.sleep(50)])

@@ -6,8 +6,8 @@ import { type Figure, report, type ScriptOptions } from '../support/figures.ts'
 import { Situ } from '../support/situ.ts'
 import { type Ground, idsOf, ingestDocuments, until } from '../support/workers.ts'
 
-/** Between our signal and the moment the worker hears of it. */
-const deliveryMs = 100
+/** From our signal to the moment the worker hears of it, and from its call to the provider: the machine may be busy. */
+const deliveryMs = 500
 const partitions = 4
 /** Calls that the deadline cuts off are committed by nobody, but the others still are. */
 const cutSeconds = 2
