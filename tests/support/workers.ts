@@ -222,14 +222,15 @@ export async function killAt(
   }
 }
 
-/** Ids by topic. */
+/** Ids by topic; under `repeats` those of the articles that were dropped because they stand there already. */
 export type Ids = Record<string, string[]>
 
 /** The topics whose ids do not depend on the order of work. */
 export const chain = ['document', 'situation', 'instruction'] as const
 
 export function idsOf(ground: Ground): Promise<Ids> {
-  return withPipeline(ground, async ({ transport, partitions }) => {
+  return withPipeline(ground, async pipeline => {
+    const { transport, partitions } = pipeline
     const ids: Ids = {}
     for (const topic of [...chain, 'deduped', 'dropped']) {
       const found: string[] = []
@@ -239,17 +240,36 @@ export function idsOf(ground: Ground): Promise<Ids> {
       }
       ids[topic] = found
     }
-    return ids
+    return { ...ids, repeats: await readRepeats(pipeline) }
   })
+}
+
+async function readRepeats({ transport, serde, partitions }: Pipeline): Promise<string[]> {
+  const repeats: string[] = []
+  for (let partition = 0; partition < partitions; partition++) {
+    for await (const { messages } of transport.read('dropped', partition, 0)) {
+      for (const { value } of messages) {
+        const dropped = value && (await serde.decodeOwn('dropped', value))
+        if (dropped?.operator === 'dedupe-document') repeats.push(dropped.input ?? '')
+      }
+    }
+  }
+  return repeats
 }
 
 export function countTwice(ids: Ids): number {
   return Object.values(ids).reduce((total, list) => total + list.length - new Set(list).size, 0)
 }
 
-export function countDifferent(left: Ids, right: Ids, topics: readonly string[] = chain): number {
-  return topics.reduce((total, topic) => {
-    return total + new Set(left[topic]).symmetricDifference(new Set(right[topic])).size
+/**
+ * Which of two equal articles is kept depends on the order of work: where it was the other one, the ids of its document
+ * and of what was made of it differ rightly, and are not counted.
+ */
+export function countDifferent(left: Ids, right: Ids): number {
+  const keptOnlyIn = (one: Ids, other: Ids) => new Set(other.repeats).intersection(new Set(one.document)).size
+  const swapped = Math.min(keptOnlyIn(left, right), keptOnlyIn(right, left))
+  return chain.reduce((total, topic) => {
+    return total + new Set(left[topic]).symmetricDifference(new Set(right[topic])).size - 2 * swapped
   }, 0)
 }
 
