@@ -83,7 +83,8 @@ export class VirtualStage {
     if (!index) throw new Error(`${stage.name} has no index`)
     if (!this.#ports.restoresState || stage.state === null || !(await isThere(transport, stage.state))) return index
     for await (const { value } of transport.compacted(stage.state, partition)) {
-      index.restore(await serde.decode('signature', value))
+      const entry = await serde.decodeOwn('signature', value)
+      if (entry) index.restore(entry)
     }
     return index
   }

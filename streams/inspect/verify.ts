@@ -55,7 +55,10 @@ export async function verify(
 
 async function tasksNow({ transport, serde }: Pipeline): Promise<Task[]> {
   const tasks: Task[] = []
-  for await (const { value } of transport.compacted('task')) tasks.push(await serde.decode('task', value))
+  for await (const { value } of transport.compacted('task')) {
+    const task = await serde.decodeOwn('task', value)
+    if (task) tasks.push(task)
+  }
   return tasks
 }
 
