@@ -163,7 +163,7 @@ class Proxied {
     const worker = start(this.#ground)
     await feed()
     await until(() => worker.calls.length > 10, 60_000, 'calls of the worker behind the proxy')
-    const { before } = await this.#proxy.hold(request.endTxn)
+    const { before } = await this.#proxy.hold(request.endTxn, request.txnOffsetCommit)
     await worker.end('SIGKILL')
     return before.includes(request.txnOffsetCommit)
   }

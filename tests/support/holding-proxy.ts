@@ -14,7 +14,7 @@ export class HoldingProxy {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   readonly #target: number
-  #holds: { key: number; resolve: (held: Held) => void } | null = null
+  #holds: { key: number; behind: number; resolve: (held: Held) => void } | null = null
 
   private constructor(target: number) {
     this.#target = target
@@ -31,12 +31,12 @@ export class HoldingProxy {
   }
 
   /**
-   * Resolves when the next request with this number has come. Neither it nor anything behind it on its connection
-   * reaches the broker; other connections are not touched.
+   * Resolves when a request with this number has come behind one with the other, without an end of a transaction between
+   * them on its connection. Neither it nor anything behind it there reaches the broker; other connections are not touched.
    */
-  hold(key: number): Promise<Held> {
+  hold(key: number, behind: number): Promise<Held> {
     const { promise, resolve } = Promise.withResolvers<Held>()
-    this.#holds = { key, resolve }
+    this.#holds = { key, behind, resolve }
     return promise
   }
 
@@ -54,7 +54,7 @@ export class HoldingProxy {
     let isHeld = false
     client.on('data', data => {
       for (const { key, bytes } of frames.add(data)) {
-        if (this.#holds?.key === key && !isHeld) {
+        if (this.#holds?.key === key && before.includes(this.#holds.behind) && !isHeld) {
           isHeld = true
           this.#holds.resolve({ before })
           this.#holds = null
