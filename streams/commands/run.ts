@@ -149,18 +149,25 @@ async function withRetention<T>(
 
 /** Opens what model calls go through, for as long as the work takes. */
 export async function withModelCalls<T>(
-  { config, log }: Pick<CommandContext, 'config' | 'log'>,
+  { config, log, stop }: Pick<CommandContext, 'config' | 'log' | 'stop'>,
   { clock }: Pipeline,
   bindings: readonly StageBinding[],
   work: (options: Pick<RunOptions, 'callerOf' | 'spent' | 'waiting'>) => Promise<T>,
 ): Promise<T> {
   const calls = await ModelCalls.open(bindings, { config, clock, log })
   if (!calls) return work({})
+  let drainBegan = Number.POSITIVE_INFINITY
+  const beginDrain = () => {
+    drainBegan = Math.min(drainBegan, clock.now())
+  }
+  for (const signal of [stop, calls.spent]) signal.addEventListener('abort', beginDrain, { once: true })
   try {
     const callerOf = (binding: StageBinding) => calls.callerOf(binding)
     return await work({ callerOf, spent: calls.spent, waiting: () => calls.waiting })
   } finally {
-    await calls.close(config.settings.drainSeconds * 1000)
+    // The drain of the records and that of calls which nobody waits for any more have one deadline.
+    const taken = Math.max(0, clock.now() - drainBegan)
+    await calls.close(Math.max(0, config.settings.drainSeconds * 1000 - taken))
   }
 }
 
