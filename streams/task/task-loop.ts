@@ -196,6 +196,7 @@ export class TaskLoop {
     this.#releaseSuspects()
     this.tellWaiting(null)
     await this.#restored?.committer.flush()
+    this.#restored?.committer.stop()
     await claim.release()
   }
 
@@ -287,6 +288,7 @@ export class TaskLoop {
         if (!(typeof taken === 'boolean' ? taken : await taken)) return
       }
       position.pass(batch.next)
+      void this.#restored?.committer.tellRead()
     }
   }
 

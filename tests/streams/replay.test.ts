@@ -34,7 +34,7 @@ class CountingModel extends StandIn implements Model {
   override async complete(request: ModelRequest): Promise<ModelReply> {
     const { name } = request.replySchema
     this.calls[name] = (this.calls[name] ?? 0) + 1
-    if (this.failing(request)) throw new SituError('MODEL_REQUEST_REFUSED', 'not this one')
+    if (this.failing(request)) throw new SituError('MODEL_CONTENT_FILTERED', 'not this one')
     return super.complete(request)
   }
 }
@@ -294,7 +294,7 @@ describe('replay', () => {
     await replay(pipeline, 'instruct', model, { variant: 'one', prompt: brief })
     await replay(pipeline, 'instruct', model, { variant: 'two', prompt: brief })
     const { operators } = await soundStatus(pipeline)
-    expect([operators['instruct.one']?.failed, operators.instruct?.failed]).toEqual([{ MODEL_REQUEST_REFUSED: 1 }, {}])
+    expect([operators['instruct.one']?.failed, operators.instruct?.failed]).toEqual([{ MODEL_CONTENT_FILTERED: 1 }, {}])
     model.failing = () => false
     for await (const { value, key } of pipeline.transport.compacted('failed')) {
       const letter = await pipeline.serde.decode('failed', value)
@@ -308,7 +308,7 @@ describe('replay', () => {
     await replay(pipeline, 'instruct', model, { variant: 'one', prompt: brief })
     const after = (await soundStatus(pipeline)).operators
     expect(after['instruct.one']).toMatchObject({ done: 6, failed: {}, retried: 1 })
-    expect(after['instruct.two']).toMatchObject({ done: 5, failed: { MODEL_REQUEST_REFUSED: 1 }, retried: 0 })
+    expect(after['instruct.two']).toMatchObject({ done: 5, failed: { MODEL_CONTENT_FILTERED: 1 }, retried: 0 })
     expect(after.instruct).toMatchObject({ done: 6, retried: 0 })
   })
 

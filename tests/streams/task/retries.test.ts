@@ -16,7 +16,7 @@ async function failOnce(pipeline: Pipeline) {
   let mended = false
   const stage = toyStage(
     record => {
-      if (!mended) throw new SituError('MODEL_REQUEST_REFUSED', 'not yet')
+      if (!mended) throw new SituError('MODEL_CONTENT_FILTERED', 'not yet')
       return [toDocument(record)]
     },
     { createIndex: () => new ExactIndex() },
@@ -53,7 +53,7 @@ describe('a dead letter', () => {
     )
     await writeArticles(pipeline, ['b'])
     const { counters } = await toyRun(pipeline, stage).work()
-    expect(counters.toy).toMatchObject({ in: 2, done: 1, failed: { MODEL_REQUEST_REFUSED: 1 } })
+    expect(counters.toy).toMatchObject({ in: 2, done: 1, failed: { MODEL_CONTENT_FILTERED: 1 } })
   })
 
   it('of another stage does not hold up the run, however many are asked for', async () => {
