@@ -15,8 +15,6 @@ import { count, emptyCounters, finished } from './task-record.ts'
 const fullRecords = 200
 /** How long an outcome waits for others to be committed with. */
 const lingerMs = 10
-/** How long a task may have read on before that is written down by itself. */
-const tellReadMs = 1_000
 
 /** An outcome on its way into a commit. */
 export interface Completed extends Outcome {
@@ -66,9 +64,6 @@ export class Committer {
   readonly #pace: Pace
   #made: Pick<Work, 'commits' | 'taken'> = { commits: 0, taken: 0 }
   #waiting: string | null = null
-  #tellsRead = false
-  /** The positions as they were written last. */
-  #written = ''
   #lingering = false
   #failed = false
 
@@ -133,19 +128,6 @@ export class Committer {
     if (waiting === this.#waiting) return
     this.#waiting = waiting
     this.#writeTask()
-  }
-
-  /** Writes down how far was read, where no commit does so soon: control records lie behind the last message. */
-  async tellRead(): Promise<void> {
-    if (this.#tellsRead) return
-    this.#tellsRead = true
-    await this.#ports.clock.sleep(tellReadMs)
-    this.#tellsRead = false
-    if (this.isIdle && this.#positions() !== this.#written) this.#writeTask()
-  }
-
-  #positions(): string {
-    return JSON.stringify(this.#ports.positions.map(position => position.toRecord()))
   }
 
   /** Writes the task record alone, in its turn. */
@@ -274,7 +256,6 @@ export class Committer {
     }
     this.#counters = counters
     this.#made = made
-    this.#written = JSON.stringify(record.positions)
     this.#pace.note(time, finished(counters))
     for (const position of positions) position.trim()
     const done = new Set(chunk.map(({ position, offset }) => placeOf(position.topic, offset)))

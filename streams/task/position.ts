@@ -90,13 +90,16 @@ export class Position {
     const next = this.next
     const finished: number[] = []
     let open = true
+    let before = next
     for (const entry of this.#entries) {
       if (entry.offset < next) continue
-      if (entry.committed && open) finished.push(entry.offset - next, entry.offset - next)
+      // What lies between two messages is none: control records, which wait for nobody.
+      if (entry.committed && open) finished.push(before + 1 - next, entry.offset - next)
       else if (entry.committed) finished[finished.length - 1] = entry.offset - next
       open = !entry.committed
+      before = entry.offset
     }
-    // What was read behind the last message is no message: control records, which wait for nobody.
+    // So it is with what was read behind the last one.
     if (!open && finished.length > 0) finished[finished.length - 1] = this.readTo - 1 - next
     for (const [first, last] of this.#finishedBefore) {
       if (last >= this.readTo) finished.push(Math.max(first, this.readTo) - next, last - next)

@@ -288,7 +288,6 @@ export class TaskLoop {
         if (!(typeof taken === 'boolean' ? taken : await taken)) return
       }
       position.pass(batch.next)
-      void this.#restored?.committer.tellRead()
     }
   }
 
