@@ -169,6 +169,7 @@ describe('Ingest', () => {
       failed: counts.failed,
       retried: 0,
       inFlight: 0,
+      spent: [],
     })
   })
 
