@@ -125,7 +125,7 @@ describe('a commit', () => {
 
   it('that nobody ends hides what others have written for the time of a transaction only', async () => {
     // The broker looks for transactions whose time is over every 10 s.
-    const { transport, output, tasks, task } = await setUp({ transactionTimeoutMs: 1000 })
+    const { transport, output, tasks, task } = await setUp({ transactionTimeoutMs: 1000, sessionTimeoutMs: 30_000 })
     const { claim } = await claimTask(transport, task)
     const broken = sockets.break(requests.endTransaction, 'lost', 1)
     const cut = commit(claim, task, output, tasks, 1)
