@@ -188,7 +188,7 @@ async function failover(options: ScriptOptions): Promise<void> {
   const workers: Situ[] = []
   try {
     const ground = folderGround(join(folder, 'data'))
-    await ingestDocuments(ground, folder, Math.ceil(((60 + seconds) * callsPerSecond) / 2))
+    await ingestDocuments(ground, folder, Math.ceil(((90 + seconds) * callsPerSecond) / 2))
     await mustSitu(['run', 'extract', 'dedupe-document', ...ground.flags])
     const models = { fake: { baseUrl: fake.url, failover: 'spare' }, spare: { baseUrl: spare.url } }
     const flags = withModels(ground, folder, models)
@@ -207,7 +207,13 @@ async function failover(options: ScriptOptions): Promise<void> {
     const figures: Figure[] = [
       { name: 'calls/s before', value: before },
       { name: 'of it at the second while the first is down', value: during, unit: '%', goal: { least: 90 } },
-      { name: 'of it back at the first within 30 s', value: back, unit: '%', goal: { least: 90 } },
+      // In a short run a window of a few seconds stands against another one: too few calls to judge by.
+      {
+        name: 'of it back at the first within 30 s',
+        value: back,
+        unit: '%',
+        ...(!options.short && { goal: { least: 90 } }),
+      },
       { name: 'calls at the second while the first is up', value: needless.length, goal: { most: 0 } },
     ]
     report('outage failover', figures, options)
