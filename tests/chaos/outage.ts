@@ -93,7 +93,7 @@ function openingFigures(
           {
             name: 'failed calls until it opened, but for those in flight at the fifth',
             value: failed.length - inFlight.length - later.length,
-            // Which calls were in flight then is told by times of two processes: a short run has too few to judge by.
+            // Short runs gave 5 and 6, a full one 15, for a cause that is not known yet: the full form holds the goal.
             ...(!isShort && { goal: { most: 10 } }),
           },
           { name: 'calls in flight then that failed', value: inFlight.length },
@@ -209,7 +209,7 @@ async function failover(options: ScriptOptions): Promise<void> {
     const figures: Figure[] = [
       { name: 'calls/s before', value: before },
       { name: 'of it at the second while the first is down', value: during, unit: '%', goal: { least: 90 } },
-      // In a short run a window of a few seconds stands against another one: too few calls to judge by.
+      // Two short runs gave 74 and 75 %, for a cause that is not known yet: the full form holds the goal.
       {
         name: 'of it back at the first within 30 s',
         value: back,
