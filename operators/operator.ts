@@ -32,7 +32,9 @@ export function drop(reason: string, details: DropDetails = {}): Drop {
 }
 
 /** A record as an operator makes it: the runtime adds id, input and, after a model call, provenance. */
-export type Draft<N extends Noun> = Omit<Records[N], 'id' | 'input' | 'provenance'> & { provenance?: Provenance }
+export type Draft<N extends Noun> = Omit<Records[N], 'id' | 'input' | 'provenance'> & {
+  provenance?: Provenance | null
+}
 
 /** Why a reply was not taken, and what the next call of the same record says about it. */
 export interface Correction {
@@ -94,6 +96,11 @@ export interface Operator<In extends Noun = Noun, Out extends Noun = Noun, Optio
   readonly to: Out
   /** One line for the lists. */
   readonly summary: string
+  /**
+   * Whether it is in the chain only where it is asked for. What it writes then stands in for what it reads, for all
+   * operators behind it: its output has all the fields of its input.
+   */
+  readonly optional?: boolean
   /** Every reason that `apply` drops for. */
   readonly reasons: readonly string[]
   /** The options that change the output, each with a default and a description. */

@@ -116,6 +116,7 @@ const operatorKeys = {
   model: z.string().min(1).optional(),
   prompt: z.string().min(1).optional(),
   cache: z.boolean().default(true),
+  enabled: z.boolean().default(false),
 }
 
 export interface OperatorConfig {
@@ -124,6 +125,8 @@ export interface OperatorConfig {
   prompt: string | undefined
   /** Whether paid replies are kept and served again. */
   cache: boolean
+  /** Whether an optional operator is in the chain; the others always are. */
+  enabled: boolean
   /** The operator's own options, checked, with defaults. */
   options: Record<string, unknown>
 }
@@ -249,10 +252,17 @@ function parseOperators(path: string, value: unknown, problems: string[]): Recor
   for (const [name, operator] of Object.entries(operators)) {
     const where = `${path}: operators.${name}`
     if (given[name] != null && !isObject(given[name])) problems.push(`${where}: expected options with values`)
-    const { model, prompt, cache, ...own } = isObject(given[name]) ? given[name] : {}
-    const keys = parseStrict(z.strictObject(operatorKeys), { model, prompt, cache }, where, problems)
+    const { model, prompt, cache, enabled, ...own } = isObject(given[name]) ? given[name] : {}
+    const keys = parseStrict(z.strictObject(operatorKeys), { model, prompt, cache, enabled }, where, problems)
+    if (enabled === false && !operator.optional) problems.push(`${where}.enabled: ${name} is always in the chain`)
     const options = parseStrict(operator.options as z.ZodType<Record<string, unknown>>, own, where, problems)
-    parsed[name] = { model: keys?.model, prompt: keys?.prompt, cache: keys?.cache ?? true, options: options ?? {} }
+    parsed[name] = {
+      model: keys?.model,
+      prompt: keys?.prompt,
+      cache: keys?.cache ?? true,
+      enabled: keys?.enabled ?? false,
+      options: options ?? {},
+    }
   }
   return parsed
 }
