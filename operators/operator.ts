@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import type { Noun, Provenance, Records } from '../schemas/records.ts'
+import type { BenchmarkIndex } from './decontaminate/benchmark-index.ts'
 import type { NearDuplicateIndex, StatefulIndex } from './dedup/near-duplicate-index.ts'
 import type { Demonstration, DemonstrationSnapshot } from './demonstrations.ts'
 import type { ChatMessage, Model, ModelReply, ModelRequest } from './model.ts'
@@ -65,6 +66,8 @@ export interface Context<Options> {
   readonly demonstrations: DemonstrationSnapshot
   /** Declared by `createIndex`. */
   readonly index: NearDuplicateIndex
+  /** Declared by `benchmarks`. */
+  readonly benchmarks?: BenchmarkIndex
   /** Tells the runtime which demonstrations went into the messages, in order: they count in the id. */
   showed(demonstrationIds: readonly string[]): void
   /** Aborted where the record is given up (its time is over, the task is lost, the drain deadline has passed). */
@@ -109,6 +112,8 @@ export interface Operator<In extends Noun = Noun, Out extends Noun = Noun, Optio
   readonly prompt?: { readonly fields: readonly string[] }
   /** Whether it draws from the snapshot of demonstrations. */
   readonly demonstrations?: boolean
+  /** Whether it looks for benchmark prompts: the hash of their set belongs to what its outputs depend on. */
+  readonly benchmarks?: boolean
   /** For a stage with state: it then works one record after the other, and its entries are part of the commit. */
   readonly createIndex?: (options: Options) => StatefulIndex
   /** A 32-bit hash by which the stage's input is partitioned, for stages in which equal records must meet. */
