@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { SituError } from '../schemas/errors.ts'
 import type { Noun, Records } from '../schemas/records.ts'
 import { type Draft, drop, type Operator } from './operator.ts'
 
@@ -36,8 +35,8 @@ export function decontaminate<In extends TextNoun, Out extends Noun>(
     reasons: ['benchmark_prompt'],
     options: optionsSchema,
     benchmarks: true,
+    optional: 'inserted',
     async apply(record, { benchmarks }) {
-      if (!benchmarks) throw new SituError('OPERATOR_BUG', `${name}: no benchmarks were bound`)
       const found = benchmarks.find(record.text)
       if (!found) return [await keep(record)]
       return drop('benchmark_prompt', { detail: `prompt ${found.id} of ${found.benchmark}: ${found.ngram}` })

@@ -63,7 +63,7 @@ export function stageOf(name: OperatorName, variant: string, input: string): Sta
 }
 
 /**
- * Which topic each noun is read from, as a chain of stages is laid in order: what an optional stage writes stands in for
+ * Which topic each noun is read from, as a chain of stages is laid in order: what an inserted stage writes stands in for
  * what it reads.
  */
 export class Outputs {
@@ -76,7 +76,7 @@ export class Outputs {
 
   add({ operator, output }: Stage): void {
     this.#topics.set(operator.to, output)
-    if (operator.optional) this.#topics.set(operator.from, output)
+    if (operator.optional === 'inserted') this.#topics.set(operator.from, output)
   }
 }
 
@@ -172,6 +172,6 @@ const routes: ReadonlyMap<Noun, Operator['route']> = new Map(topicNouns.map(noun
 function routeOf(noun: Noun): Operator['route'] {
   const reader = stages.find(({ operator }) => operator.from === noun && operator.route)
   if (reader) return reader.operator.route
-  const writer = stages.find(({ operator }) => operator.optional && operator.to === noun)
+  const writer = stages.find(({ operator }) => operator.optional === 'inserted' && operator.to === noun)
   return writer && routeOf(writer.operator.from)
 }

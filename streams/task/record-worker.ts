@@ -280,6 +280,18 @@ class WorkContext implements Context<Record<string, unknown>> {
     return this.#declared(this.#ports.index, 'index')
   }
 
+  get benchmarks() {
+    return this.#declared(this.#ports.binding.ports.benchmarks, 'benchmarks')
+  }
+
+  get search() {
+    return this.#declared(this.#ports.binding.ports.search, 'search')
+  }
+
+  get embedder() {
+    return this.#declared(this.#ports.binding.ports.embedder, 'embedder')
+  }
+
   #declared<T>(port: T | null | undefined, name: string): T {
     if (port !== null && port !== undefined) return port
     const { stage } = this.#ports.binding
