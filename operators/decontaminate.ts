@@ -43,3 +43,13 @@ export function decontaminate<In extends TextNoun, Out extends Noun>(
     },
   }
 }
+
+/** Made instructions without those that models are measured by. */
+export const decontaminateInstruction = decontaminate({
+  name: 'decontaminate',
+  from: 'instruction',
+  to: 'decontaminated',
+  keep({ id: _id, ...record }) {
+    return record
+  },
+})

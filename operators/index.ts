@@ -1,3 +1,4 @@
+import { decontaminateInstruction } from './decontaminate.ts'
 import { dedupeDocument, dedupeInstruction } from './dedupe.ts'
 import { extract } from './extract.ts'
 import { instruct } from './instruct.ts'
@@ -9,6 +10,7 @@ export const operators = {
   'dedupe-document': dedupeDocument,
   situate,
   instruct,
+  decontaminate: decontaminateInstruction,
   'dedupe-instruction': dedupeInstruction,
 } as const
 

@@ -30,8 +30,8 @@ export interface Place {
   offset: number
 }
 
-/** An instruction that is no near-duplicate of an earlier one. */
-export interface Deduped {
+/** An instruction that holds no benchmark prompt. */
+export interface Decontaminated {
   /** Id. */
   id: string
   /** The instruction. */
@@ -40,20 +40,20 @@ export interface Deduped {
   thought: string
   /** ISO 639-1 code that it came in with; null where it is that of the document. */
   language: string | null
-  /** The document, without its text; null where the instruction came in without one. */
-  document: Reference | null
+  /** The document as the model saw it; null where the instruction came in without one. */
+  document: Excerpt | null
   /** The situation that it was written for; null where there was none. */
   situation: Scene | null
   /** Where it came in from: file, place, and the id that it has there; null for what was made here. */
   source: string | null
-  /** How the instruction was made; null where it came in from elsewhere. */
+  /** How it was made; null where it came in from elsewhere. */
   provenance: Provenance | null
   /** The instruction. */
   input: Place
 }
 
-/** The document, without its text. */
-export interface Reference {
+/** The document as the model saw it. */
+export interface Excerpt {
   /** Id of the document. */
   id: string
   /** Address of the document. */
@@ -62,6 +62,10 @@ export interface Reference {
   title: string | null
   /** ISO 639-1 code. */
   language: string | null
+  /** Text, cut at the token limit at a sentence end. */
+  text: string
+  /** Tokens of the text by the built-in tokenizer. */
+  tokens: number
 }
 
 /** The situation that an instruction was written for. */
@@ -158,6 +162,40 @@ export interface Usage {
   cachedTokens: number
   /** Tokens of the reply. */
   completionTokens: number
+}
+
+/** An instruction that is no near-duplicate of an earlier one. */
+export interface Deduped {
+  /** Id. */
+  id: string
+  /** The instruction. */
+  text: string
+  /** The model's notes before it wrote the instruction. */
+  thought: string
+  /** ISO 639-1 code that it came in with; null where it is that of the document. */
+  language: string | null
+  /** The document, without its text; null where the instruction came in without one. */
+  document: Reference | null
+  /** The situation that it was written for; null where there was none. */
+  situation: Scene | null
+  /** Where it came in from: file, place, and the id that it has there; null for what was made here. */
+  source: string | null
+  /** How the instruction was made; null where it came in from elsewhere. */
+  provenance: Provenance | null
+  /** The instruction. */
+  input: Place
+}
+
+/** The document, without its text. */
+export interface Reference {
+  /** Id of the document. */
+  id: string
+  /** Address of the document. */
+  url: string | null
+  /** Title of the document. */
+  title: string | null
+  /** ISO 639-1 code. */
+  language: string | null
 }
 
 /** An article that is no repeat of an earlier one. */
@@ -266,22 +304,6 @@ export interface Instruction {
   source: string | null
   /** How it was made; null where it came in from elsewhere. */
   provenance: Provenance | null
-}
-
-/** The document as the model saw it. */
-export interface Excerpt {
-  /** Id of the document. */
-  id: string
-  /** Address of the document. */
-  url: string | null
-  /** Title of the document. */
-  title: string | null
-  /** ISO 639-1 code. */
-  language: string | null
-  /** Text, cut at the token limit at a sentence end. */
-  text: string
-  /** Tokens of the text by the built-in tokenizer. */
-  tokens: number
 }
 
 /** A page as it came in. A foreign producer fills content alone; the id is then made from it. */
@@ -515,6 +537,7 @@ export interface VariantStage {
 /** The record of each noun. */
 export interface Records {
   article: Article
+  decontaminated: Decontaminated
   deduped: Deduped
   document: Document
   dropped: Dropped
@@ -537,6 +560,7 @@ export type Noun = keyof Records
 /** Where the text that several topics repeat lies in each record, or null. */
 export const sharedPaths: Record<Noun, readonly string[] | null> = {
   article: ['text'],
+  decontaminated: ['document','text'],
   deduped: null,
   document: ['text'],
   dropped: null,
@@ -556,6 +580,7 @@ export const sharedPaths: Record<Noun, readonly string[] | null> = {
 /** Avro schema of each noun, whole. */
 export const schemas: Record<Noun, object> = {
   article: {"type":"record","name":"article","namespace":"situ","doc":"The main text of a page. A foreign producer of clean texts fills text alone.","fields":[{"name":"id","type":"string","doc":"Id; empty from a foreign producer.","default":""},{"name":"url","type":["null","string"],"doc":"Canonical address.","default":null},{"name":"title","type":["null","string"],"doc":"Title.","default":null},{"name":"text","type":"string","doc":"Main text.","shared":true},{"name":"language","type":["null","string"],"doc":"ISO 639-1 code; null where it could not be told.","default":null},{"name":"source","type":["null","string"],"doc":"The file as given, with record number or byte offset where it holds several.","default":null},{"name":"input","type":["null",{"type":"record","name":"Place","namespace":"situ","doc":"Where an input record lies, so that the way back is a seek and not a scan.","fields":[{"name":"id","type":["null","string"],"doc":"Id of the input record; null where it could not be read.","default":null},{"name":"topic","type":"string","doc":"Topic of the input record."},{"name":"partition","type":"int","doc":"Partition of the input record."},{"name":"offset","type":"long","doc":"Offset of the input record."}]}],"doc":"The page; null where the article was ingested as it is.","default":null}]},
+  decontaminated: {"type":"record","name":"decontaminated","namespace":"situ","doc":"An instruction that holds no benchmark prompt.","fields":[{"name":"id","type":"string","doc":"Id."},{"name":"text","type":"string","doc":"The instruction."},{"name":"thought","type":"string","doc":"The model's notes before it wrote the instruction."},{"name":"language","type":["null","string"],"doc":"ISO 639-1 code that it came in with; null where it is that of the document.","default":null},{"name":"document","type":["null",{"type":"record","name":"Excerpt","namespace":"situ","doc":"The document as the model saw it.","fields":[{"name":"id","type":"string","doc":"Id of the document."},{"name":"url","type":["null","string"],"doc":"Address of the document.","default":null},{"name":"title","type":["null","string"],"doc":"Title of the document.","default":null},{"name":"language","type":["null","string"],"doc":"ISO 639-1 code.","default":null},{"name":"text","type":"string","doc":"Text, cut at the token limit at a sentence end.","shared":true},{"name":"tokens","type":"int","doc":"Tokens of the text by the built-in tokenizer."}]}],"doc":"The document as the model saw it; null where the instruction came in without one.","default":null},{"name":"situation","type":["null",{"type":"record","name":"Scene","namespace":"situ","doc":"The situation that an instruction was written for.","fields":[{"name":"id","type":"string","doc":"Id of the situation."},{"name":"user","type":"string","doc":"Who the user is."},{"name":"motivation","type":"string","doc":"Why the user turns to an assistant."},{"name":"scene","type":"string","doc":"The circumstances, in one paragraph."},{"name":"ability","type":"string","doc":"What the assistant must be able to do."},{"name":"knowledge","type":"string","doc":"What the assistant must know."},{"name":"extraInformation","type":"string","doc":"What the user supplies."},{"name":"output","type":"string","doc":"What the user asks for."}]}],"doc":"The situation that it was written for; null where there was none.","default":null},{"name":"source","type":["null","string"],"doc":"Where it came in from: file, place, and the id that it has there; null for what was made here.","default":null},{"name":"provenance","type":["null",{"type":"record","name":"Provenance","namespace":"situ","doc":"How a model-made record came to be.","fields":[{"name":"operator","type":"string","doc":"Name of the stage."},{"name":"version","type":"int","doc":"Version of the operator."},{"name":"configuration","type":"string","doc":"Hash of the configuration that was in force (topic prompt)."},{"name":"prompt","type":["null","string"],"doc":"Hash of the prompt (topic prompt).","default":null},{"name":"messages","type":["null","string"],"doc":"SHA-256 (hex) of the JSON of the messages of the attempt that was taken.","default":null},{"name":"model","type":"string","doc":"Model as sent to the endpoint; stand-in is no language model."},{"name":"endpoint","type":"string","doc":"Name of the endpoint in the configuration."},{"name":"parameters","type":"string","doc":"Parameters as configured, as JSON."},{"name":"snapshot","type":["null","string"],"doc":"Hash of the demonstration snapshot (topic prompt).","default":null},{"name":"demonstrations","type":{"type":"array","items":"string"},"doc":"Ids of the demonstrations shown, in order.","default":[]},{"name":"seed","type":"string","doc":"What the random choices were seeded with."},{"name":"sample","type":"int","doc":"Number of the sample: 0 for the first answer to this request."},{"name":"attempts","type":{"type":"array","items":{"type":"record","name":"Attempt","namespace":"situ","doc":"One model call, the finished and the failed ones alike.","fields":[{"name":"code","type":["null","string"],"doc":"Error code where the attempt failed; null where its reply was taken.","default":null},{"name":"finishReason","type":["null","string"],"doc":"Finish reason as the endpoint gave it.","default":null},{"name":"usage","type":["null",{"type":"record","name":"Usage","namespace":"situ","doc":"Tokens as the endpoint counted them.","fields":[{"name":"promptTokens","type":"long","doc":"Tokens of the messages sent."},{"name":"cachedTokens","type":"long","doc":"Those of them that the endpoint served from its prefix cache."},{"name":"completionTokens","type":"long","doc":"Tokens of the reply."}]}],"doc":"Tokens of this attempt; null where the endpoint gave none.","default":null},{"name":"latencyMs","type":"double","doc":"From the request to the whole reply, in milliseconds."},{"name":"changed","type":["null","string"],"doc":"What this attempt changed against the configured call, such as a corrective turn; null for nothing.","default":null},{"name":"rejectedReply","type":["null","string"],"doc":"The reply that was not taken, cut at 32 KB.","default":null},{"name":"replyTokens","type":["null","int"],"doc":"Reply limit of this attempt where it is not the configured one: an earlier reply had reached that.","default":null},{"name":"contextTokens","type":["null","int"],"doc":"Context limit of this attempt where it is not the configured one: an earlier request was too long.","default":null},{"name":"fromCache","type":"boolean","doc":"Whether the reply was served from the cache of paid replies: then it was paid before.","default":false},{"name":"costUsd","type":["null","double"],"doc":"What the reply cost when it was paid, in US dollars; null where no price or no usage is known.","default":null},{"name":"endpoint","type":["null","string"],"doc":"Endpoint that answered, where another one stepped in for the configured one.","default":null}]}},"doc":"Every call made for this record, and every reply served from the cache, in order."},{"name":"usage","type":"Usage","doc":"Sum over the attempts."},{"name":"costUsd","type":["null","double"],"doc":"What the replies to all attempts cost when they were paid, in US dollars; null where one is not known.","default":null},{"name":"latencyMs","type":"double","doc":"Sum over the attempts, in milliseconds."},{"name":"time","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When the reply was taken."},{"name":"input","type":{"type":"record","name":"Place","namespace":"situ","doc":"Where an input record lies, so that the way back is a seek and not a scan.","fields":[{"name":"id","type":["null","string"],"doc":"Id of the input record; null where it could not be read.","default":null},{"name":"topic","type":"string","doc":"Topic of the input record."},{"name":"partition","type":"int","doc":"Partition of the input record."},{"name":"offset","type":"long","doc":"Offset of the input record."}]},"doc":"The input record."}]}],"doc":"How it was made; null where it came in from elsewhere.","default":null},{"name":"input","type":"Place","doc":"The instruction."}]},
   deduped: {"type":"record","name":"deduped","namespace":"situ","doc":"An instruction that is no near-duplicate of an earlier one.","fields":[{"name":"id","type":"string","doc":"Id."},{"name":"text","type":"string","doc":"The instruction."},{"name":"thought","type":"string","doc":"The model's notes before it wrote the instruction."},{"name":"language","type":["null","string"],"doc":"ISO 639-1 code that it came in with; null where it is that of the document.","default":null},{"name":"document","type":["null",{"type":"record","name":"Reference","namespace":"situ","doc":"The document, without its text.","fields":[{"name":"id","type":"string","doc":"Id of the document."},{"name":"url","type":["null","string"],"doc":"Address of the document.","default":null},{"name":"title","type":["null","string"],"doc":"Title of the document.","default":null},{"name":"language","type":["null","string"],"doc":"ISO 639-1 code.","default":null}]}],"doc":"The document, without its text; null where the instruction came in without one.","default":null},{"name":"situation","type":["null",{"type":"record","name":"Scene","namespace":"situ","doc":"The situation that an instruction was written for.","fields":[{"name":"id","type":"string","doc":"Id of the situation."},{"name":"user","type":"string","doc":"Who the user is."},{"name":"motivation","type":"string","doc":"Why the user turns to an assistant."},{"name":"scene","type":"string","doc":"The circumstances, in one paragraph."},{"name":"ability","type":"string","doc":"What the assistant must be able to do."},{"name":"knowledge","type":"string","doc":"What the assistant must know."},{"name":"extraInformation","type":"string","doc":"What the user supplies."},{"name":"output","type":"string","doc":"What the user asks for."}]}],"doc":"The situation that it was written for; null where there was none.","default":null},{"name":"source","type":["null","string"],"doc":"Where it came in from: file, place, and the id that it has there; null for what was made here.","default":null},{"name":"provenance","type":["null",{"type":"record","name":"Provenance","namespace":"situ","doc":"How a model-made record came to be.","fields":[{"name":"operator","type":"string","doc":"Name of the stage."},{"name":"version","type":"int","doc":"Version of the operator."},{"name":"configuration","type":"string","doc":"Hash of the configuration that was in force (topic prompt)."},{"name":"prompt","type":["null","string"],"doc":"Hash of the prompt (topic prompt).","default":null},{"name":"messages","type":["null","string"],"doc":"SHA-256 (hex) of the JSON of the messages of the attempt that was taken.","default":null},{"name":"model","type":"string","doc":"Model as sent to the endpoint; stand-in is no language model."},{"name":"endpoint","type":"string","doc":"Name of the endpoint in the configuration."},{"name":"parameters","type":"string","doc":"Parameters as configured, as JSON."},{"name":"snapshot","type":["null","string"],"doc":"Hash of the demonstration snapshot (topic prompt).","default":null},{"name":"demonstrations","type":{"type":"array","items":"string"},"doc":"Ids of the demonstrations shown, in order.","default":[]},{"name":"seed","type":"string","doc":"What the random choices were seeded with."},{"name":"sample","type":"int","doc":"Number of the sample: 0 for the first answer to this request."},{"name":"attempts","type":{"type":"array","items":{"type":"record","name":"Attempt","namespace":"situ","doc":"One model call, the finished and the failed ones alike.","fields":[{"name":"code","type":["null","string"],"doc":"Error code where the attempt failed; null where its reply was taken.","default":null},{"name":"finishReason","type":["null","string"],"doc":"Finish reason as the endpoint gave it.","default":null},{"name":"usage","type":["null",{"type":"record","name":"Usage","namespace":"situ","doc":"Tokens as the endpoint counted them.","fields":[{"name":"promptTokens","type":"long","doc":"Tokens of the messages sent."},{"name":"cachedTokens","type":"long","doc":"Those of them that the endpoint served from its prefix cache."},{"name":"completionTokens","type":"long","doc":"Tokens of the reply."}]}],"doc":"Tokens of this attempt; null where the endpoint gave none.","default":null},{"name":"latencyMs","type":"double","doc":"From the request to the whole reply, in milliseconds."},{"name":"changed","type":["null","string"],"doc":"What this attempt changed against the configured call, such as a corrective turn; null for nothing.","default":null},{"name":"rejectedReply","type":["null","string"],"doc":"The reply that was not taken, cut at 32 KB.","default":null},{"name":"replyTokens","type":["null","int"],"doc":"Reply limit of this attempt where it is not the configured one: an earlier reply had reached that.","default":null},{"name":"contextTokens","type":["null","int"],"doc":"Context limit of this attempt where it is not the configured one: an earlier request was too long.","default":null},{"name":"fromCache","type":"boolean","doc":"Whether the reply was served from the cache of paid replies: then it was paid before.","default":false},{"name":"costUsd","type":["null","double"],"doc":"What the reply cost when it was paid, in US dollars; null where no price or no usage is known.","default":null},{"name":"endpoint","type":["null","string"],"doc":"Endpoint that answered, where another one stepped in for the configured one.","default":null}]}},"doc":"Every call made for this record, and every reply served from the cache, in order."},{"name":"usage","type":"Usage","doc":"Sum over the attempts."},{"name":"costUsd","type":["null","double"],"doc":"What the replies to all attempts cost when they were paid, in US dollars; null where one is not known.","default":null},{"name":"latencyMs","type":"double","doc":"Sum over the attempts, in milliseconds."},{"name":"time","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When the reply was taken."},{"name":"input","type":{"type":"record","name":"Place","namespace":"situ","doc":"Where an input record lies, so that the way back is a seek and not a scan.","fields":[{"name":"id","type":["null","string"],"doc":"Id of the input record; null where it could not be read.","default":null},{"name":"topic","type":"string","doc":"Topic of the input record."},{"name":"partition","type":"int","doc":"Partition of the input record."},{"name":"offset","type":"long","doc":"Offset of the input record."}]},"doc":"The input record."}]}],"doc":"How the instruction was made; null where it came in from elsewhere.","default":null},{"name":"input","type":"Place","doc":"The instruction."}]},
   document: {"type":"record","name":"document","namespace":"situ","doc":"An article that is no repeat of an earlier one.","fields":[{"name":"id","type":"string","doc":"Id."},{"name":"url","type":["null","string"],"doc":"Canonical address.","default":null},{"name":"title","type":["null","string"],"doc":"Title.","default":null},{"name":"text","type":"string","doc":"Main text.","shared":true},{"name":"language","type":["null","string"],"doc":"ISO 639-1 code; null where it could not be told.","default":null},{"name":"source","type":["null","string"],"doc":"The file as given, with record number or byte offset where it holds several.","default":null},{"name":"input","type":{"type":"record","name":"Place","namespace":"situ","doc":"Where an input record lies, so that the way back is a seek and not a scan.","fields":[{"name":"id","type":["null","string"],"doc":"Id of the input record; null where it could not be read.","default":null},{"name":"topic","type":"string","doc":"Topic of the input record."},{"name":"partition","type":"int","doc":"Partition of the input record."},{"name":"offset","type":"long","doc":"Offset of the input record."}]},"doc":"The article."}]},
   dropped: {"type":"record","name":"dropped","namespace":"situ","doc":"A wanted outcome: an input that an operator left out, and why.","fields":[{"name":"id","type":"string","doc":"Id."},{"name":"operator","type":"string","doc":"Name of the stage."},{"name":"reason","type":"string","doc":"Reason, one of those that the operator declares."},{"name":"input","type":["null","string"],"doc":"Id of the input record.","default":null},{"name":"twin","type":["null","string"],"doc":"For a near-duplicate: id of the kept record, in the same topic as the input.","default":null},{"name":"similarity","type":["null","double"],"doc":"For a near-duplicate: estimated Jaccard similarity, 0 to 1; 1 for an exact repeat.","default":null},{"name":"detail","type":["null","string"],"doc":"What the operator saw, for a reader.","default":null},{"name":"provenance","type":["null",{"type":"record","name":"Provenance","namespace":"situ","doc":"How a model-made record came to be.","fields":[{"name":"operator","type":"string","doc":"Name of the stage."},{"name":"version","type":"int","doc":"Version of the operator."},{"name":"configuration","type":"string","doc":"Hash of the configuration that was in force (topic prompt)."},{"name":"prompt","type":["null","string"],"doc":"Hash of the prompt (topic prompt).","default":null},{"name":"messages","type":["null","string"],"doc":"SHA-256 (hex) of the JSON of the messages of the attempt that was taken.","default":null},{"name":"model","type":"string","doc":"Model as sent to the endpoint; stand-in is no language model."},{"name":"endpoint","type":"string","doc":"Name of the endpoint in the configuration."},{"name":"parameters","type":"string","doc":"Parameters as configured, as JSON."},{"name":"snapshot","type":["null","string"],"doc":"Hash of the demonstration snapshot (topic prompt).","default":null},{"name":"demonstrations","type":{"type":"array","items":"string"},"doc":"Ids of the demonstrations shown, in order.","default":[]},{"name":"seed","type":"string","doc":"What the random choices were seeded with."},{"name":"sample","type":"int","doc":"Number of the sample: 0 for the first answer to this request."},{"name":"attempts","type":{"type":"array","items":{"type":"record","name":"Attempt","namespace":"situ","doc":"One model call, the finished and the failed ones alike.","fields":[{"name":"code","type":["null","string"],"doc":"Error code where the attempt failed; null where its reply was taken.","default":null},{"name":"finishReason","type":["null","string"],"doc":"Finish reason as the endpoint gave it.","default":null},{"name":"usage","type":["null",{"type":"record","name":"Usage","namespace":"situ","doc":"Tokens as the endpoint counted them.","fields":[{"name":"promptTokens","type":"long","doc":"Tokens of the messages sent."},{"name":"cachedTokens","type":"long","doc":"Those of them that the endpoint served from its prefix cache."},{"name":"completionTokens","type":"long","doc":"Tokens of the reply."}]}],"doc":"Tokens of this attempt; null where the endpoint gave none.","default":null},{"name":"latencyMs","type":"double","doc":"From the request to the whole reply, in milliseconds."},{"name":"changed","type":["null","string"],"doc":"What this attempt changed against the configured call, such as a corrective turn; null for nothing.","default":null},{"name":"rejectedReply","type":["null","string"],"doc":"The reply that was not taken, cut at 32 KB.","default":null},{"name":"replyTokens","type":["null","int"],"doc":"Reply limit of this attempt where it is not the configured one: an earlier reply had reached that.","default":null},{"name":"contextTokens","type":["null","int"],"doc":"Context limit of this attempt where it is not the configured one: an earlier request was too long.","default":null},{"name":"fromCache","type":"boolean","doc":"Whether the reply was served from the cache of paid replies: then it was paid before.","default":false},{"name":"costUsd","type":["null","double"],"doc":"What the reply cost when it was paid, in US dollars; null where no price or no usage is known.","default":null},{"name":"endpoint","type":["null","string"],"doc":"Endpoint that answered, where another one stepped in for the configured one.","default":null}]}},"doc":"Every call made for this record, and every reply served from the cache, in order."},{"name":"usage","type":"Usage","doc":"Sum over the attempts."},{"name":"costUsd","type":["null","double"],"doc":"What the replies to all attempts cost when they were paid, in US dollars; null where one is not known.","default":null},{"name":"latencyMs","type":"double","doc":"Sum over the attempts, in milliseconds."},{"name":"time","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When the reply was taken."},{"name":"input","type":{"type":"record","name":"Place","namespace":"situ","doc":"Where an input record lies, so that the way back is a seek and not a scan.","fields":[{"name":"id","type":["null","string"],"doc":"Id of the input record; null where it could not be read.","default":null},{"name":"topic","type":"string","doc":"Topic of the input record."},{"name":"partition","type":"int","doc":"Partition of the input record."},{"name":"offset","type":"long","doc":"Offset of the input record."}]},"doc":"The input record."}]}],"doc":"The model calls that were made for it.","default":null},{"name":"place","type":"Place","doc":"Where the input record lies."},{"name":"variant","type":"string","doc":"Variant of the stage: main, or the one under which it was replayed.","default":"main"}]},

@@ -71,6 +71,12 @@ export const settings = {
     .optional()
     .describe('Delete the oldest worked records of a topic above this size.')
     .meta({ unit: 'bytes a topic' }),
+  benchmarks: z
+    .array(z.string())
+    .default([])
+    .transform(words => words.flatMap(word => word.split(',')).map(word => word.trim()))
+    .pipe(z.array(z.string().min(1)))
+    .describe('Benchmark prompts that no instruction may hold: JSONL with id and text, several files with commas.'),
   standInLatencyMs: whole(0, 3_600_000)
     .default(0)
     .describe('Makes the stand-in slow, for rehearsals.')

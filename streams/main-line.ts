@@ -13,15 +13,15 @@ const pollMs = 500
 const maxTries = 30
 
 /**
- * The optional operators that are asked for: by name, by the recipe, or by `enabled` in the configuration.
+ * The optional operators that are asked for: by name, by `enabled` in the configuration, or by benchmarks.
  *
  * @throws {SituError} USAGE for a name that is no operator's.
  */
-export function wantedOperators(names: readonly string[], { operators }: Config): OperatorName[] {
+export function wantedOperators(names: readonly string[], { operators, settings }: Config): OperatorName[] {
   checkOperators(names)
-  return stages.flatMap(({ name, operator }) =>
-    operator.optional && (names.includes(name) || operators[name]?.enabled) ? [name] : [],
-  )
+  const isWanted = ({ name, operator }: Stage) =>
+    names.includes(name) || operators[name]?.enabled || (operator.benchmarks && settings.benchmarks.length > 0)
+  return stages.flatMap(stage => (stage.operator.optional && isWanted(stage) ? [stage.name] : []))
 }
 
 /** The stages that a log begins with. */

@@ -6,7 +6,7 @@ import { isIngestNoun } from './ingest-records.ts'
 import type { Pipeline } from './pipeline.ts'
 import { endsOf, variantMessage } from './replay.ts'
 import { emptyCounters, sum } from './task/task-record.ts'
-import { mainVariant, Outputs, ownTopicSpecs, partitionOf, type Stage, stageOf, tasksOf } from './topology.ts'
+import { layOut, mainVariant, Outputs, ownTopicSpecs, partitionOf, type Stage, stageOf, tasksOf } from './topology.ts'
 import type { OutgoingMessage } from './transports/transport.ts'
 import { createOwnTopics, downstreamOf, type Line, readVariants, toRecord, type Variants } from './variants.ts'
 
@@ -55,8 +55,9 @@ export async function promote(pipeline: Pipeline, config: Config, name: string):
       return toRecord(stage, own?.droppedFrom ?? (isFirst ? [] : droppedFrom), own?.configuration ?? null)
     }
     const kept = recordsOf(main).filter(({ operator }) => !affected.some(stage => stage.name === operator))
+    const taken = main.stages.filter(({ name }) => affected.some(stage => stage.name === name))
     const ended = await Promise.all(
-      affected.map(async stage => ({ ...stage, until: await endsOf(pipeline, stage.input) })),
+      taken.map(async stage => ({ ...stage, until: await endsOf(pipeline, stage.input) })),
     )
     const common = { state: 'there' as const, range: '{}', time }
     await pipeline.transport.produce([
@@ -106,20 +107,21 @@ export async function removeVariant(pipeline: Pipeline, name: string): Promise<R
   })
 }
 
-/** The stages of the main line whose place the variant takes. */
+/** The stages of the main line whose place the variant takes, an optional one that it brings along among them. */
 async function checkPromotable(pipeline: Pipeline, line: Line, main: Line): Promise<Stage[]> {
   const [first] = line.stages
   if (line === main || !first) throw new SituError('USAGE', `${line.name} is the main line already`)
   if (line.record?.state === 'removing') {
     throw new SituError('USAGE', `${line.name} is being removed: situ variants remove ${line.name} ends that`)
   }
-  const own = main.stages.find(({ name }) => name === first.name)
+  const stages = layOut(main.stages, [first.name])
+  const own = stages.find(({ name }) => name === first.name)
   if (!own || own.input !== first.input) {
     const rule = `it was made from ${first.input}, but the main line has ${own?.input} now`
     throw new SituError('USAGE', `${line.name} can't be the main line: ${rule}; replay it under another name`)
   }
   if (isIngestNoun(own.operator.to)) await checkIngested(pipeline, own)
-  return [own, ...downstreamOf(own, main.stages)]
+  return [own, ...downstreamOf(own, stages)]
 }
 
 /** Records that came in are in the main line's topic only: they would be lost to the new one. */

@@ -31,6 +31,7 @@ export const command = defineCommand({
     'maxAttempts',
     'backoffMs',
     'standInLatencyMs',
+    'benchmarks',
     'drainSeconds',
     ...spendingSettingNames,
     ...kafkaSettingNames,

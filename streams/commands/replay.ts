@@ -30,6 +30,7 @@ export const command = defineCommand({
     'maxAttempts',
     'backoffMs',
     'standInLatencyMs',
+    'benchmarks',
     ...spendingSettingNames,
     ...kafkaSettingNames,
   ],
