@@ -126,7 +126,9 @@ export const writers: Readonly<Record<string, Readonly<Record<string, Writer>>>>
 
 /** Longer words say more of what a text is about. */
 function longest(words: readonly string[]): string[] {
-  return words.toSorted((one, other) => other.length - one.length).slice(0, mostKeywords)
+  const telling = words.filter(word => /[\p{L}\p{N}]/u.test(word))
+  if (telling.length === 0) return ['this']
+  return telling.toSorted((one, other) => other.length - one.length).slice(0, mostKeywords)
 }
 
 function writeThought(excerpt: Excerpt, random: Random): string {
