@@ -4,6 +4,7 @@ import { decontaminateInstruction } from './decontaminate.ts'
 import { dedupeDocument, dedupeInstruction, dedupeReal } from './dedupe.ts'
 import { extract } from './extract.ts'
 import { instruct } from './instruct.ts'
+import { mask } from './mask.ts'
 import { scoreInstruction, scoreReal } from './score.ts'
 import { situate } from './situate.ts'
 
@@ -11,6 +12,7 @@ import { situate } from './situate.ts'
 export const operators = {
   extract,
   'dedupe-document': dedupeDocument,
+  mask,
   situate,
   instruct,
   decontaminate: decontaminateInstruction,

@@ -122,7 +122,7 @@ describe('score', () => {
   it('asks with a schema that only allows 0 and 1', async () => {
     const { requests } = await judge(verdicts())
     const { properties = {} } = requests[0]?.replySchema.schema ?? {}
-    expect(Object.keys(properties)).toEqual([...criteria])
+    expect(Object.keys(properties as object)).toEqual([...criteria])
     expect(properties).toMatchObject({ creativity: { properties: { score: { type: 'integer', enum: [0, 1] } } } })
   })
 

@@ -110,7 +110,8 @@ export const writers: Readonly<Record<string, Readonly<Record<string, Writer>>>>
     instruction: writeInstruction,
   },
   scores: {
-    analysis: (excerpt, random) => `The words on ${topic(excerpt, random)} decide it: "${excerpt.phrase(random)}".`,
+    analysis: (excerpt, random) =>
+      `${random.pick(abilities)} is what ${topic(excerpt, random)} comes to: "${excerpt.phrase(random)}".`,
     score: (_excerpt, random) => (random.next() < metShare ? 1 : 0),
   },
   concept: {
@@ -119,7 +120,7 @@ export const writers: Readonly<Record<string, Readonly<Record<string, Writer>>>>
   },
   attribution: {
     ...situation,
-    domain: (excerpt, random) => random.pick(longest(excerpt.words)).toLowerCase(),
+    domain: (excerpt, random) => `field of ${random.pick(longest(excerpt.words)).toLowerCase()}`,
     thought: writeThought,
   },
 }

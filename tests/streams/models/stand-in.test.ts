@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import type { ModelRequest, ReplySchema } from '../../../operators/model.ts'
 import { attributionReply } from '../../../operators/attribute.ts'
 import { conceive, conceptReply } from '../../../operators/conceive.ts'
+import type { ModelRequest, ReplySchema } from '../../../operators/model.ts'
 import { Prompt } from '../../../operators/prompt.ts'
 import { readReply } from '../../../operators/reply.ts'
 import { scoresReply } from '../../../operators/score.ts'
@@ -84,7 +84,11 @@ describe('StandIn', () => {
   })
 
   it.each(documents)('answers the schemas of the branch of demonstrations from %s', async (_name, document) => {
-    for (const [name, schema] of Object.entries({ scores: scoresReply, concept: conceptReply, attribution: attributionReply })) {
+    for (const [name, schema] of Object.entries({
+      scores: scoresReply,
+      concept: conceptReply,
+      attribution: attributionReply,
+    })) {
       for (const sample of [0, 1, 2]) {
         const replySchema = { name, schema: z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) }
         const reply = await new StandIn().complete(requestOf(document, replySchema, sample))
@@ -94,7 +98,8 @@ describe('StandIn', () => {
   })
 
   it('finds keywords among the words of the instruction', async () => {
-    const text = 'My sourdough starter smells of acetone since I moved it next to the refrigerator. Should I feed it rye?'
+    const text =
+      'My sourdough starter smells of acetone since I moved it next to the refrigerator. Should I feed it rye?'
     const fields = conceive.prompt?.fields ?? []
     const file = readFileSync(join(import.meta.dirname, '../../../operators/prompts/conceive.md'), 'utf8')
     const messages = new Prompt('conceive', file, fields).fill({ instruction: text })
