@@ -4,6 +4,7 @@ import { type CleanOptions, cleanOptions, cleanReasons, uncleanness } from './de
 import { ExactIndex } from './dedup/exact-index.ts'
 import { MinhashIndex } from './dedup/minhash-index.ts'
 import { isEmpty, routeByText } from './dedup/normalise.ts'
+import { checksOf } from './examine.ts'
 import { detectLanguage } from './language.ts'
 import { type Draft, Drop, drop, type Operator } from './operator.ts'
 
@@ -93,7 +94,7 @@ export const dedupeInstruction = dedupe<'instruction', 'deduped', DedupeOptions>
   summary: 'Drops instructions that are near-duplicates of earlier ones.',
   options: dedupeOptions(true),
   keep({ id: _id, document, ...record }) {
-    return { ...record, document: document && referenceTo(document) }
+    return { ...record, document: document && referenceTo(document), checks: checksOf(record) }
   },
 })
 

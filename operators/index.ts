@@ -2,6 +2,7 @@ import { attribute } from './attribute.ts'
 import { conceive } from './conceive.ts'
 import { decontaminateInstruction } from './decontaminate.ts'
 import { dedupeDocument, dedupeInstruction, dedupeReal } from './dedupe.ts'
+import { examine } from './examine.ts'
 import { extract } from './extract.ts'
 import { instruct } from './instruct.ts'
 import { mask } from './mask.ts'
@@ -15,6 +16,7 @@ export const operators = {
   mask,
   situate,
   instruct,
+  examine,
   decontaminate: decontaminateInstruction,
   'dedupe-instruction': dedupeInstruction,
   score: scoreInstruction,

@@ -93,7 +93,7 @@ describe('dedupe-instruction', () => {
   it('passes a new instruction on without the text of its document', async () => {
     const outcome = await dedupeInstruction.apply(instruction(), context('i', indexOf(dedupeInstruction)))
     const document = { id: 'd', url: 'https://example.org/', title: 'Ferries', language: 'en' }
-    const rest = { language: null, source: null, situation, provenance }
+    const rest = { language: null, source: null, situation, provenance, checks: null }
     expect(outcome).toEqual([{ text, thought: 'notes', document, ...rest }])
   })
 
@@ -166,7 +166,7 @@ describe('dedupe-real', () => {
       new Drop('too_short', { detail: '8 characters; at least 12 are wanted' }),
       new Drop('too_long', { detail: '259 characters; at most 200 are wanted' }),
       new Drop('wrong_language', { detail: 'language de; wanted: en, fr' }),
-      new Drop('incomplete', { detail: 'holds the placeholder "[insert name]"' }),
+      new Drop('incomplete', { detail: '[insert name]' }),
     ])
     expect(index?.size).toBe(0)
   })

@@ -36,6 +36,7 @@ const deduped: Deduped = {
   document: { id: 'document-1', url: 'https://example.org/ice', title: 'Ice', language: 'en' },
   situation: null,
   source: null,
+  checks: null,
   provenance: { operator: 'instruct', model: 'stand-in' } as Provenance,
   input,
 }
