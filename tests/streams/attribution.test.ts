@@ -5,6 +5,7 @@ import type { ChatMessage, Model, ModelReply, ModelRequest } from '../../operato
 import type { Noun, Provenance, Records } from '../../schemas/records.ts'
 import { loadPrompt } from '../../streams/bind.ts'
 import { readConfig } from '../../streams/config.ts'
+import { recordedTallies } from '../../streams/estimate/recorded.ts'
 import { ingestRecords } from '../../streams/ingest-records.ts'
 import { ancestors, findRecord, provenanceOf } from '../../streams/inspect/lineage.ts'
 import { sentMessages } from '../../streams/inspect/sent-messages.ts'
@@ -59,7 +60,7 @@ async function work(pipeline: Pipeline, names: string[], model: Model, options: 
   await new Run(pipeline, { ...defaults, bindings }, silent).work()
   const status = await readStatus(pipeline, await pipeline.transport.survey('task'))
   expect(status.differences).toEqual([])
-  return status.operators
+  return { operators: status.operators, bindings }
 }
 
 function itemOf({ text, ...fields }: (typeof realInstructions)[number], index: number) {
@@ -87,7 +88,7 @@ async function messagesOf(pipeline: Pipeline, id: string) {
 describe('the branch of demonstrations, from twenty written instructions', () => {
   const model = new ListeningModel()
   let pipeline: Pipeline
-  let operators: Awaited<ReturnType<typeof work>>
+  let operators: Awaited<ReturnType<typeof work>>['operators']
 
   beforeAll(async () => {
     model.broken = 'sewing machine'
@@ -101,7 +102,7 @@ describe('the branch of demonstrations, from twenty written instructions', () =>
     await work(pipeline, names, model, { 'score-real': { minimumScore: 5 } })
     const concepts = await readRecords(pipeline, 'concept')
     await produce(pipeline, 'grounding', concepts.map(groundingOf))
-    operators = await work(pipeline, ['attribute'], model)
+    operators = (await work(pipeline, ['attribute'], model)).operators
   })
 
   it('keeps each instruction that is of use once, and loses none', async () => {
@@ -200,7 +201,7 @@ describe('score', () => {
       ...(index % 2 === 0 && { provenance: own, thought: 'notes' }),
     }))
     await produce(pipeline, 'instruction', made)
-    const operators = await work(pipeline, ['dedupe-instruction', 'score'], model)
+    const { operators, bindings } = await work(pipeline, ['dedupe-instruction', 'score'], model)
     expect(operators['dedupe-instruction']).toMatchObject({ in: 14, done: 14 })
     const scored = await readRecords(pipeline, 'scored')
     expect(scored.length).toBeGreaterThan(10)
@@ -211,5 +212,7 @@ describe('score', () => {
       expect(input.topic).toBe('deduped')
       expect(await messagesOf(pipeline, id)).toMatchObject({ matches: true, provenance: { operator: 'score' } })
     }
+    const binding = bindings.find(({ stage }) => stage.name === 'score')
+    expect(binding && (await recordedTallies(pipeline, binding))).toHaveLength(scored.length)
   })
 })
