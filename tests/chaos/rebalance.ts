@@ -36,7 +36,7 @@ const fencesLatencyMs = 500
 export async function run(options: ScriptOptions): Promise<void> {
   const all = options.short ? ['churn', 'fences'] : ['churn', 'slow', 'fences']
   const wanted = options.values.part?.split(',') ?? all
-  await withFaultRun({ kafka: true, proxied: true }, async run => {
+  await withFaultRun({ kafka: true }, async run => {
     const figures: Figure[] = []
     for (const part of wanted) {
       const own = part === 'fences' ? await fences(run, options) : await churn(run, options, part)

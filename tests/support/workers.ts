@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { readConfig } from '../../streams/config.ts'
 import { readStatus, readTasks } from '../../streams/inspect/status.ts'
 import { openPipeline, type Pipeline } from '../../streams/pipeline.ts'
@@ -76,8 +77,18 @@ export function untilProgress(
   what: string,
   limitMs = 600_000,
 ): Promise<void> {
-  return watchProgress(ground, progress => until(async () => isWanted(await progress()), limitMs, what, 100))
+  return watchProgress(ground, async progress => {
+    for (const deadline = Date.now() + limitMs; ; ) {
+      const begin = performance.now()
+      if (isWanted(await progress())) return
+      if (Date.now() > deadline) throw new Error(`${what}: not within ${limitMs} ms`)
+      await sleep(restShare * (performance.now() - begin))
+    }
+  })
 }
+
+/** A look costs the brokers dozens of requests, and the run is to have the machine: rests so much longer than it looks. */
+const restShare = 4
 
 export function untilDone(ground: Ground, limitMs = 600_000): Promise<void> {
   return untilProgress(ground, ({ waiting, done }) => waiting === 0 && done > 0, 'the end of the work', limitMs)
@@ -148,6 +159,7 @@ export interface Call {
 /** A worker process, with what its log tells of its calls. */
 export class Worker extends Situ {
   readonly log: Record<string, string>[] = []
+  readonly startedAt = Date.now()
   readonly calls: Call[] = []
   #replies = 0
   #line = ''

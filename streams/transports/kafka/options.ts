@@ -39,6 +39,8 @@ export interface KafkaOptions {
   outageMs?: number
   /** Makes the connections; tests break them by it. Default: TCP or TLS. */
   socketFactory?: SocketFactory
+  /** Where the workers of this machine see each other's death; default null: the group waits for the session's end. */
+  rollFolder?: string | null
   log?: Pick<Logger, 'debug' | 'warn'>
   /** Waits between heartbeats; tests let a worker fall silent by it. Default: a timer. */
   pause?: (ms: number, signal: AbortSignal) => Promise<void>
@@ -70,6 +72,7 @@ export function settingsOf(options: KafkaOptions): Settings {
     requestTimeoutMs: 15_000,
     connectTimeoutMs: 10_000,
     outageMs: 600_000,
+    rollFolder: null,
     log: { debug: () => {}, warn: () => {} },
     pause: wait,
     socketFactory: openSocket,

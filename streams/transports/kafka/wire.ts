@@ -83,6 +83,9 @@ export interface Broker {
   }): Promise<{ memberAssignment: Buffer }>
   heartbeat(request: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>
   leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>
+  describeGroups(request: {
+    groupIds: string[]
+  }): Promise<{ groups: { members: { memberId: string; clientId: string }[] }[] }>
 }
 
 /** A request that kafkajs only sends, and from the bytes of its answer to what they say. */
