@@ -52,7 +52,7 @@ async function bounceAll(run: FaultRun, options: ScriptOptions): Promise<Figure[
   await ingestDocuments(clean, run.folder, feed.fed)
   const wanted = await workClean(clean)
   const history = await readTaskHistory(ground)
-  const { repeats: _counted, ...ids } = await idsOf(ground)
+  const { kept: _kept, repeats: _repeats, ...ids } = await idsOf(ground)
   const records = Object.values(ids).reduce((total, list) => total + list.length, 0)
   const wait = (from: number, to?: number) => {
     const { seconds } = history.longestIdle({ from, ...(to !== undefined && { to }) })

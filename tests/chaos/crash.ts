@@ -29,7 +29,6 @@ import {
   withPipeline,
 } from '../support/workers.ts'
 
-const concurrency = 8
 const outputOf: Record<string, string> = { situate: 'situation', instruct: 'instruction' }
 
 export async function run(options: ScriptOptions): Promise<void> {
@@ -42,12 +41,13 @@ async function crash(run: FaultRun, options: ScriptOptions): Promise<Figure[]> {
   const documents = sizeOf(options, 'documents', options.short ? 80 : run.isKafka ? 2_000 : 500)
   const kills = sizeOf(options, 'kills', options.short ? 3 : 20)
   const latencyMs = sizeOf(options, 'latency', 200)
+  const concurrency = sizeOf(options, 'concurrency', options.short ? 2 : 8)
   const random = seeded(sizeOf(options, 'seed', 1))
   const [clean, ground] = [run.cleanGround(), run.ground('crash')]
   for (const place of [clean, ground]) await ingestDocuments(place, run.folder, documents)
   const wanted = await workClean(clean)
-  // Behind it a single commit may hold all that is left, and nothing would be in flight.
-  const last = 2 * documents - 2 * workers * concurrency
+  // Behind it a few commits may hold all that is left, and nothing would be in flight.
+  const last = 0.85 * 2 * documents
   const moments = Array.from({ length: kills }, () => last * (0.01 + 0.98 * random())).sort((a, b) => a - b)
 
   const begin = Date.now()

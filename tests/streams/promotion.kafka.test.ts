@@ -6,7 +6,7 @@ import { promote, removeVariant } from '../../streams/promotion.ts'
 import { variantMessage } from '../../streams/replay.ts'
 import { type Stage, stageOf, tasksOf } from '../../streams/topology.ts'
 import type { Transport } from '../../streams/transports/transport.ts'
-import { confirmStage, readVariants, toRecord } from '../../streams/variants.ts'
+import { readVariants, stageConfirmer, toRecord } from '../../streams/variants.ts'
 import { kafkaServices, uniquePrefix } from '../support/kafka.ts'
 
 let own: Pipeline
@@ -40,7 +40,7 @@ function joinBeforeWrite(stage: Stage, line: string): { pipeline: Pipeline; conf
       const membership = other.transport.join(tasksOf(stage, other.partitions), () => first.resolve())
       await first.promise
       joined = await membership
-      confirmed.resolve(await confirmStage(other, line, stage).then(() => 'ours', messageOf))
+      confirmed.resolve(await stageConfirmer(other, line)(stage).then(() => 'ours', messageOf))
     }
     return own.transport.produce(messages, finish)
   }
@@ -65,11 +65,11 @@ it('is undone where a worker takes a task of the main line before it is written'
   const { pipeline, confirmed } = joinBeforeWrite(stage, 'main')
   await expect(promote(pipeline, config, 'brief')).rejects.toMatchObject({ code: 'DATA_IN_USE' })
   expect(await confirmed).toBe('ours')
-  await expect(confirmStage(other, 'main', stage)).resolves.toBeUndefined()
+  await expect(stageConfirmer(other, 'main')(stage)).resolves.toBeUndefined()
   expect((await readVariants(own)).others.map(({ name }) => name)).toEqual(['brief'])
   await joined?.leave()
   await promote(own, config, 'brief')
-  await expect(confirmStage(other, 'main', stage)).rejects.toMatchObject({ code: 'CONFIGURATION_CHANGED' })
+  await expect(stageConfirmer(other, 'main')(stage)).rejects.toMatchObject({ code: 'CONFIGURATION_CHANGED' })
 })
 
 it('leaves a variant as it is that a worker takes a task of before its removal is written', async () => {
@@ -79,7 +79,7 @@ it('leaves a variant as it is that a worker takes a task of before its removal i
   const { pipeline, confirmed } = joinBeforeWrite(stage, 'brief')
   await expect(removeVariant(pipeline, 'brief')).rejects.toMatchObject({ code: 'DATA_IN_USE' })
   expect(await confirmed).toBe('ours')
-  await expect(confirmStage(other, 'brief', stage)).resolves.toBeUndefined()
+  await expect(stageConfirmer(other, 'brief')(stage)).resolves.toBeUndefined()
   await joined?.leave()
   await removeVariant(own, 'brief')
   expect((await readVariants(own)).others).toEqual([])

@@ -146,6 +146,7 @@ export async function historyFigures(
   const { seconds, task } = history.longestIdle({ from, faults: kills })
   console.log(`idle the longest with records that wait: ${task}, ${seconds.toFixed(1)} s`)
   const whole = history.longestIdle({ from })
+  if (kills.length > 0) console.log(`over kills in a row: ${whole.task}, ${whole.seconds.toFixed(1)} s`)
   tellWhatHappened(whole, kills, workers)
   return [
     { name: 'longest idle time of a partition', value: seconds, unit: 's', goal: { most: mostIdleSeconds } },
@@ -156,11 +157,14 @@ export async function historyFigures(
 
 /** What the workers did while a task was idle, in seconds from its beginning. */
 function tellWhatHappened({ task, from, to }: Idle, kills: readonly number[], workers: readonly Worker[]): void {
-  const words = ['joining the group', 'tasks assigned', 'task taken', 'task lost']
+  const words = ['tasks assigned', 'task taken', 'task restored', 'task lost']
   const lines = workers.flatMap(({ log, startedAt }, number) => [
     { time: startedAt, text: `worker ${number} started` },
     ...log
-      .filter(({ msg = '', task: own = task, level }) => own === task && (words.includes(msg) || Number(level) >= 40))
+      .filter(
+        ({ msg = '', task: own = task, level }) =>
+          own === task && (words.includes(msg) || /has died/.test(msg) || Number(level) >= 50),
+      )
       .map(({ time, msg, tasks = '' }) => ({ time: Number(time), text: `worker ${number}: ${msg} ${tasks}` })),
   ])
   const all = [...lines, ...kills.map(time => ({ time, text: 'kill' }))].sort((left, right) => left.time - right.time)

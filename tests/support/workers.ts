@@ -234,7 +234,7 @@ export async function killAt(
   }
 }
 
-/** Ids by topic; under `repeats` those of the articles that were dropped because they stand there already. */
+/** Ids by topic; under `kept` and `repeats` those of the articles that became documents, and that were dropped as repeats. */
 export type Ids = Record<string, string[]>
 
 /** The topics whose ids do not depend on the order of work. */
@@ -244,15 +244,18 @@ export function idsOf(ground: Ground): Promise<Ids> {
   return withPipeline(ground, async pipeline => {
     const { transport, partitions } = pipeline
     const ids: Ids = {}
+    const kept: string[] = []
     for (const topic of [...chain, 'deduped', 'dropped']) {
       const found: string[] = []
       for (let partition = 0; partition < partitions; partition++) {
-        for await (const { messages } of transport.read(topic, partition, 0))
+        for await (const { messages } of transport.read(topic, partition, 0)) {
           found.push(...messages.map(({ key }) => key ?? ''))
+          if (topic === 'document') kept.push(...messages.map(({ parent }) => parent ?? ''))
+        }
       }
       ids[topic] = found
     }
-    return { ...ids, repeats: await readRepeats(pipeline) }
+    return { ...ids, kept, repeats: await readRepeats(pipeline) }
   })
 }
 
@@ -278,7 +281,7 @@ export function countTwice(ids: Ids): number {
  * and of what was made of it differ rightly, and are not counted.
  */
 export function countDifferent(left: Ids, right: Ids): number {
-  const keptOnlyIn = (one: Ids, other: Ids) => new Set(other.repeats).intersection(new Set(one.document)).size
+  const keptOnlyIn = (one: Ids, other: Ids) => new Set(other.repeats).intersection(new Set(one.kept)).size
   const swapped = Math.min(keptOnlyIn(left, right), keptOnlyIn(right, left))
   return chain.reduce((total, topic) => {
     return total + new Set(left[topic]).symmetricDifference(new Set(right[topic])).size - 2 * swapped

@@ -35,11 +35,21 @@ export class Fetch {
     return { start: bounds?.start ?? 0, end: bounds?.end ?? 0 }
   }
 
-  /** Start and end of all partitions of a topic. @throws {SituError} TOPIC_UNKNOWN */
-  async allBounds(topic: string): Promise<{ partition: number; start: number; end: number }[]> {
+  /**
+   * Start and end of all partitions of a topic; `isOpen` where transactions that were open at the call still hide what
+   * may have been committed behind them.
+   *
+   * @throws {SituError} TOPIC_UNKNOWN
+   */
+  async allBounds(topic: string): Promise<{ partition: number; start: number; end: number; isOpen: boolean }[]> {
     const count = await this.#brokers.partitionCount(topic)
     const partitions = Array.from({ length: count }, (_, partition) => partition)
     return this.#bounds(topic, partitions)
+  }
+
+  /** Resolves when the transactions that were open at the call have ended, however long they take, or with the client. */
+  async settle(topic: string, partitions: readonly number[]): Promise<void> {
+    await this.#settledEnds(topic, partitions, Number.POSITIVE_INFINITY)
   }
 
   /** Where to look for the first message of a time: a control record may come first. Null for the end. */
@@ -121,7 +131,8 @@ export class Fetch {
     return partitions.map(partition => ({
       partition,
       start: starts.get(partition) ?? 0,
-      end: ends.get(partition) ?? 0,
+      end: ends.ends.get(partition) ?? 0,
+      isOpen: ends.open.includes(partition),
     }))
   }
 
@@ -130,20 +141,25 @@ export class Fetch {
    * open at the call have ended: a commit is answered some milliseconds before its messages can be seen, and a writer
    * that asks for the end must find what it wrote. Long transactions of others are not waited for to the end.
    */
-  async #settledEnds(topic: string, partitions: readonly number[]): Promise<Map<number, number>> {
+  async #settledEnds(
+    topic: string,
+    partitions: readonly number[],
+    withinMs = settleMs,
+  ): Promise<{ ends: Map<number, number>; open: number[] }> {
     const [ends, all] = await Promise.all([
       this.#offsets(topic, partitions, latest),
       this.#offsets(topic, partitions, latest, readUncommitted),
     ])
-    const deadline = Date.now() + settleMs
+    const deadline = Date.now() + withinMs
     const isOpen = (partition: number) => (ends.get(partition) ?? 0) < (all.get(partition) ?? 0)
     let open = partitions.filter(isOpen)
     for (let pauseMs = 1; open.length > 0 && Date.now() < deadline; pauseMs = Math.min(pauseMs * 2, 50)) {
       await wait(pauseMs, this.#brokers.closing)
+      if (this.#brokers.closing.aborted) break
       for (const [partition, end] of await this.#offsets(topic, open, latest)) ends.set(partition, end)
       open = open.filter(isOpen)
     }
-    return ends
+    return { ends, open }
   }
 
   /** Offsets by partition; one request to each leader. */

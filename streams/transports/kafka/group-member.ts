@@ -11,8 +11,6 @@ import { atMost, brokerNames, type Settings, wait } from './options.ts'
 const takenAtOnce = 16
 /** Longest that the end of a membership waits for commits and brokers. */
 const leaveMs = 3000
-/** The others have this long to join anew when a member comes or goes. */
-const rebalanceTimeoutMs = 10_000
 
 export interface GroupMemberPorts {
   /** With connections that nobody else uses: a broker holds the request to join until all have come. */
@@ -178,7 +176,7 @@ export class GroupMember implements Membership {
         groupId,
         memberId: this.#memberId,
         sessionTimeout: settings.sessionTimeoutMs,
-        rebalanceTimeout: rebalanceTimeoutMs,
+        rebalanceTimeout: settings.rebalanceTimeoutMs,
         groupProtocols: [{ name: protocolName, metadata: describeMember(topics, tasks, owned) }],
       }),
     )

@@ -34,7 +34,7 @@ export class GroupRoll {
     this.#name = `${settings.prefix}~${machine}~${randomUUID()}`
     this.#brokers = brokers
     this.#settings = settings
-    this.clientId = this.#clientIdOf(this.#name)
+    this.clientId = `${settings.clientId}-${idIn(this.#name)}`
   }
 
   /** Signs, and strikes out all that have died; from now on watches. */
@@ -83,7 +83,7 @@ export class GroupRoll {
     const lease = LeaseFile.tryTake(this.#path(name))
     if (!lease) return false
     try {
-      const count = await this.#removeMembers(this.#clientIdOf(name))
+      const count = await this.#removeMembers(idIn(name))
       if (count > 0)
         this.#settings.log.warn({ worker: name }, 'a worker of this machine has died: its tasks go to others')
       rmSync(this.#path(name), { force: true })
@@ -94,12 +94,12 @@ export class GroupRoll {
   }
 
   /** @returns How many there were. */
-  #removeMembers(clientId: string): Promise<number> {
+  #removeMembers(id: string): Promise<number> {
     const groupId = brokerNames.workers(this.#settings.prefix)
     const work = async () => {
       const coordinator = await this.#brokers.coordinator('group', groupId)
       const { groups } = await coordinator.describeGroups({ groupIds: [groupId] })
-      const dead = groups.flatMap(({ members }) => members.filter(member => member.clientId === clientId))
+      const dead = groups.flatMap(({ members }) => members.filter(({ clientId }) => clientId.endsWith(id)))
       for (const { memberId } of dead) await coordinator.leaveGroup({ groupId, memberId })
       return dead.length
     }
@@ -120,12 +120,12 @@ export class GroupRoll {
     return join(this.#folder, `${name}${ending}`)
   }
 
-  #clientIdOf(name: string): string {
-    return `${this.#settings.clientId}-${name.slice(name.lastIndexOf('~') + 1)}`
-  }
-
   #warn(error: unknown): void {
     const { log } = this.#settings
     log.warn({ error: messageOf(error) }, `${this.#folder}: workers that die here are found when their sessions end`)
   }
+}
+
+function idIn(name: string): string {
+  return name.slice(name.lastIndexOf('~') + 1)
 }

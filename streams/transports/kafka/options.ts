@@ -25,6 +25,8 @@ export interface KafkaOptions {
   topicSettings?: TopicSettings
   /** A silent worker's tasks go to others after this long; default 6,000, the least that a broker takes by default. */
   sessionTimeoutMs?: number
+  /** The others have this long to join anew when a member comes or goes; default 10,000. */
+  rebalanceTimeoutMs?: number
   /** Default 500. */
   heartbeatMs?: number
   /** How long a waiting read stays with the broker; default 100. */
@@ -66,6 +68,7 @@ export function settingsOf(options: KafkaOptions): Settings {
     clientId: 'situ',
     topicSettings: {},
     sessionTimeoutMs: 6000,
+    rebalanceTimeoutMs: 10_000,
     heartbeatMs: 500,
     maxWaitMs: 100,
     transactionTimeoutMs: 10_000,

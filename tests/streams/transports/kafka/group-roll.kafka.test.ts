@@ -8,7 +8,7 @@ import { KafkaFixture } from '../kafka-fixture.ts'
 
 const script = new URL('joining-child.ts', import.meta.url).pathname
 /** Far beyond the time that a test has: what is found out, is found out in another way. */
-const sessionTimeoutMs = 300_000
+const timeouts = { sessionTimeoutMs: 300_000, rebalanceTimeoutMs: 300_000 }
 const tasks = [0, 1, 2].map(partition => ({
   id: `main-toy-${partition}`,
   stage: 'toy',
@@ -30,7 +30,7 @@ afterEach(async () => {
 
 function options(): KafkaOptions {
   const { brokers } = kafkaServices()
-  return { brokers, prefix: fixture.prefix, heartbeatMs: 100, sessionTimeoutMs, rollFolder: folder }
+  return { brokers, prefix: fixture.prefix, heartbeatMs: 100, ...timeouts, rollFolder: folder }
 }
 
 function startChild(): Child {
@@ -53,7 +53,7 @@ it('gives the tasks of a killed worker to others of its machine long before its 
   for (const _ of tasks) await child.next()
   const [one, two] = [await join(), await join()]
   await child.kill()
-  await expect.poll(() => one.taken.union(two.taken).size, { timeout: 10_000 }).toBe(tasks.length)
+  await expect.poll(() => one.taken.union(two.taken).size, { timeout: 20_000 }).toBe(tasks.length)
   // Nobody has struck out one that lives.
   expect([one.transport.metrics.restarts, two.transport.metrics.restarts]).toEqual([0, 0])
   await one.leave()
@@ -77,5 +77,5 @@ it('lets a worker join whose others were killed while the group was assigning an
   const joining = join()
   for (const child of others) await child.kill()
   const { taken } = await joining
-  await expect.poll(() => taken.size, { timeout: 10_000 }).toBe(tasks.length)
+  await expect.poll(() => taken.size, { timeout: 20_000 }).toBe(tasks.length)
 })
