@@ -23,6 +23,7 @@ import {
   groundOf,
   ingestDocuments,
   killAt,
+  until,
   untilDone,
   type Worker,
   watchProgress,
@@ -50,12 +51,13 @@ async function crash(run: FaultRun, options: ScriptOptions): Promise<Figure[]> {
   const last = 0.85 * 2 * documents
   const moments = Array.from({ length: kills }, () => last * (0.01 + 0.98 * random())).sort((a, b) => a - b)
 
-  const begin = Date.now()
   let machines = 0
   const placeOf = () =>
     isApart ? groundOf({ ...ground.config, data: join(run.folder, `machine-${machines++}`) }) : ground
   const start = () => run.start(placeOf(), ['--follow', '--concurrency', String(concurrency)], latencyMs)
   const gang = Array.from({ length: workers }, start)
+  await until(() => gang.some(worker => worker.calls.length > 0), 120_000, 'the first call')
+  const begin = Date.now()
   const ended: Worker[] = []
   const killedAt: number[] = []
   let [uncommitted, callsInFlight, killsInFlight] = [0, 0, 0]
