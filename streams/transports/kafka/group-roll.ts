@@ -26,6 +26,7 @@ export class GroupRoll {
   readonly #leaving = new AbortController()
   #lease: LeaseFile | null = null
   #watching: Promise<void> = Promise.resolve()
+  #warned: string | null = null
 
   /** @param folder - Where the workers of this machine have their files; it is made where it is missing. */
   constructor(folder: string, brokers: Brokers, settings: Settings) {
@@ -120,9 +121,13 @@ export class GroupRoll {
     return join(this.#folder, `${name}${ending}`)
   }
 
+  /** Once: it looks twice a second. */
   #warn(error: unknown): void {
-    const { log } = this.#settings
-    log.warn({ error: messageOf(error) }, `${this.#folder}: workers that die here are found when their sessions end`)
+    const message = messageOf(error)
+    if (message === this.#warned) return
+    this.#warned = message
+    const rule = 'workers that die on this machine are found when their sessions end'
+    this.#settings.log.warn({ error: message }, `${this.#folder}: ${rule}`)
   }
 }
 
