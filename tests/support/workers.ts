@@ -250,7 +250,7 @@ export function idsOf(ground: Ground): Promise<Ids> {
       for (let partition = 0; partition < partitions; partition++) {
         for await (const { messages } of transport.read(topic, partition, 0)) {
           found.push(...messages.map(({ key }) => key ?? ''))
-          if (topic === 'document') kept.push(...messages.map(({ parent }) => parent ?? ''))
+          if (topic === 'document') kept.push(...messages.flatMap(({ parent }) => parent ?? []))
         }
       }
       ids[topic] = found
