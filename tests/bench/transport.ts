@@ -8,6 +8,8 @@
  */
 import kafkajs, { type Admin, Kafka } from 'kafkajs'
 import { ownTopicSpecs } from '../../streams/topology.ts'
+// Keeps Node from warning of a timer that kafkajs sets.
+import '../../streams/transports/kafka/wire.ts'
 import { type Services, startServices } from '../services/index.ts'
 import { type Figure, median, report, type ScriptOptions } from '../support/figures.ts'
 import { removeFolder, temporaryFolder } from '../support/situ.ts'
@@ -30,7 +32,7 @@ export async function run(options: ScriptOptions): Promise<void> {
   const { values, short } = options
   const names = (values.systems?.split(',') ?? allSystems) as readonly SystemName[]
   const services = await startServices()
-  const kafka = new Kafka({ brokers: services.brokers, logLevel: kafkajs.logLevel.ERROR })
+  const kafka = new Kafka({ brokers: services.brokers, logLevel: kafkajs.logLevel.NOTHING })
   const admin = kafka.admin()
   const folder = temporaryFolder()
   try {
