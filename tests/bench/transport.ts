@@ -111,8 +111,9 @@ class Bench {
   async #once(name: SystemName, ground: BenchGround, workers: number): Promise<Measured> {
     const places = placesOf(name, ground, `run${++this.#runs}`)
     const { transport } = ground.pipeline
-    if (name.startsWith('situ')) await transport.createTopics(ownTopicSpecs(noopStage(places.name), ground.partitions))
-    else await this.#admin.createTopics({ topics: [{ topic: places.output, numPartitions: ground.partitions }] })
+    const topic = { name: topicOf(places.output, ground), partitions: ground.partitions, compacted: false }
+    const isOurs = name.startsWith('situ')
+    await transport.createTopics(isOurs ? ownTopicSpecs(noopStage(places.name), ground.partitions) : [topic])
     const progress = ground.name === 'embedded' ? taskProgress : groupProgress(this.#admin)
     const start = this.#systems.get(name) as Start
     const measured = await measure(ground, places, start, { workers, folder: this.#folder, progress })
@@ -123,8 +124,9 @@ class Bench {
   }
 
   /** Different keys among the committed records of the output; twice the same is an error. */
-  async #countCopied({ pipeline, partitions, config }: BenchGround, output: string): Promise<number> {
-    const topic = output.replace(`${config.prefix}.`, '')
+  async #countCopied(ground: BenchGround, output: string): Promise<number> {
+    const { pipeline, partitions } = ground
+    const topic = topicOf(output, ground)
     const keys = new Set<string>()
     for (let partition = 0; partition < partitions; partition++) {
       for await (const { messages } of pipeline.transport.read(topic, partition, 0)) {
@@ -137,6 +139,11 @@ class Bench {
     await pipeline.transport.deleteTopics([topic])
     return keys.size
   }
+}
+
+/** The transport's own name of a topic. */
+function topicOf(output: string, { config }: BenchGround): string {
+  return output.replace(`${config.prefix}.`, '')
 }
 
 function figuresOf({ bytes, partitions, workers }: Case, results: Results, hasGoals: boolean): Figure[] {
