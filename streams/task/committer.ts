@@ -268,6 +268,7 @@ export class Committer {
     this.#made = made
     this.#pace.note(time, finished(counters))
     for (const position of positions) position.trim()
+    if (this.#order.length === 0) return
     const done = new Set(chunk.map(({ position, offset }) => placeOf(position.topic, offset)))
     while (done.has(this.#order[0] ?? '')) this.#order.shift()
   }

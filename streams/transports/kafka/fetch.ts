@@ -1,6 +1,7 @@
 import { SituError } from '../../../schemas/errors.ts'
 import { rootOf, typeOf } from './broker-error.ts'
 import type { Brokers, CallLimits } from './brokers.ts'
+import { fetchBatches } from './fetch-request.ts'
 import { wait } from './options.ts'
 import { decodePage, type Page, type Place } from './page.ts'
 import type { Broker } from './wire.ts'
@@ -67,10 +68,8 @@ export class Fetch {
   async page(place: Place, limits: CallLimits = {}): Promise<Page | null> {
     const page = await this.#page({ ...place, maxWaitMs: 0 }, limits)
     if (!page || page.next > place.offset || page.stable <= place.offset) return page
-    // There is something, and yet nothing came: slow storage, or a batch that compaction has emptied. kafkajs does not
-    // tell where such a batch ends, so it is passed step by step.
-    const again = await this.#page({ ...place, maxWaitMs: 500 }, limits)
-    return again && again.next === place.offset ? { ...again, next: place.offset + 1 } : again
+    // There is something, and yet nothing came: slow storage.
+    return this.#page({ ...place, maxWaitMs: 500 }, limits)
   }
 
   async #page(request: FetchRequest, limits: CallLimits): Promise<Page | null> {
@@ -96,31 +95,28 @@ export class Fetch {
 
   /** Asks one broker for the next pages of several partitions, each named once. To be called within `call`. */
   async fetchFrom(broker: Broker, places: readonly Place[], maxWaitMs: number): Promise<Page[]> {
-    const byTopic = Map.groupBy(places, place => place.topic)
-    const { responses } = await broker.fetch({
-      isolationLevel: readCommitted,
-      maxWaitTime: maxWaitMs,
-      minBytes: 1,
-      maxBytes: pageBytes * Math.min(8, places.length),
-      topics: [...byTopic].map(([topic, wanted]) => ({
-        topic: this.#brokers.wireName(topic),
-        partitions: wanted.map(({ partition, offset }) => ({
-          partition,
-          fetchOffset: String(offset),
-          maxBytes: pageBytes,
-        })),
+    const topics = [...Map.groupBy(places, place => place.topic)].map(([topic, wanted]) => ({
+      topic: this.#brokers.wireName(topic),
+      partitions: wanted.map(({ partition, offset }) => ({
+        partition,
+        fetchOffset: String(offset),
+        maxBytes: pageBytes,
       })),
-    })
+    }))
+    const maxBytes = pageBytes * Math.min(8, places.length)
+    const responses = await fetchBatches(broker, topics, { maxWaitMs, maxBytes })
     this.#onFetch()
     const fetched = new Map(
       responses.flatMap(({ topicName, partitions }) =>
         partitions.map(partition => [`${topicName}/${partition.partition}`, partition] as const),
       ),
     )
-    return places.map(place => {
-      const found = fetched.get(`${this.#brokers.wireName(place.topic)}/${place.partition}`)
-      return found ? decodePage(place, found) : { messages: [], next: place.offset, stable: place.offset }
-    })
+    return Promise.all(
+      places.map(place => {
+        const found = fetched.get(`${this.#brokers.wireName(place.topic)}/${place.partition}`)
+        return found ? decodePage(place, found) : { messages: [], next: place.offset, stable: place.offset }
+      }),
+    )
   }
 
   async #bounds(topic: string, partitions: readonly number[]) {
