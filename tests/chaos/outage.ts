@@ -18,8 +18,6 @@ const callsPerSecond = (2 * concurrency * 1000) / latencyMs
 const intervals = [1_000, 2_000, 4_000, 8_000, 15_000]
 /** Failures in a row that open it. */
 const failuresToOpen = 5
-/** Between the moment when a call leaves the worker, or its breaker opens, and that when the server or the log tells. */
-const deliveryMs = 100
 const recoveryMs = 30_000
 const windowMs = 10_000
 
@@ -80,11 +78,11 @@ function openingFigures(
   const lines = logOf(stderr)
   const opened = lines.find(({ msg }) => msg.includes('is down, calls wait'))?.time ?? Number.POSITIVE_INFINITY
   const failed = calls.filter(({ arrived, outcome }) => outcome === 'down' && arrived >= from - latencyMs)
-  const later = failed.filter(({ arrived }) => arrived > opened + deliveryMs)
   const tries = failedTries(lines)
   const fifth = tries[failuresToOpen - 1]?.end ?? Number.POSITIVE_INFINITY
   const inFlight = tries.filter(({ begin, end }) => begin < fifth && end > fifth)
-  const probes = later.filter(({ step }) => step === 'probe').map(({ arrived }) => arrived)
+  const needless = tries.filter(({ begin }) => begin > fifth)
+  const probes = failed.filter(({ step }) => step === 'probe').map(({ arrived }) => arrived)
   const gaps = probes.map((time, index) => time - (probes[index - 1] ?? opened))
   const early = gaps.filter((gap, index) => gap < 0.95 * (intervals[index] ?? intervals.at(-1) ?? 0))
   const closed = lines.find(({ msg }) => msg.includes('answers again'))?.time ?? Number.POSITIVE_INFINITY
@@ -95,14 +93,13 @@ function openingFigures(
       : [
           {
             name: 'failed calls until it opened, but for those in flight at the fifth',
-            value: tries.length - inFlight.length,
+            value: tries.length - inFlight.length - needless.length,
             goal: { most: 10 },
           },
           { name: 'calls in flight then that failed', value: inFlight.length },
-          { name: 'failed calls by the log of the endpoint', value: failed.length - later.length },
           { name: 'probes while it was down', value: probes.length },
           { name: 'probes before their interval was over', value: early.length, goal: { most: 0 } },
-          { name: 'other calls while it was open', value: later.length - probes.length, goal: { most: 0 } },
+          { name: 'other calls while it was open', value: needless.length, goal: { most: 0 } },
         ]
   return [
     { name: 'from the outage to the opening', value: (opened - from) / 1000, unit: 's' },
