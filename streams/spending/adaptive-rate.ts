@@ -86,7 +86,7 @@ export class AdaptiveRate {
     this.#takenAt = now
     this.#takenSince++
     this.#taken[this.#calls++ % rememberedCalls] = now
-    if (this.#isBelow(now, now)) this.#strays.begun(now)
+    this.#strays.begun(now, this.#isBelow(now, now))
   }
 
   /**
@@ -109,7 +109,7 @@ export class AdaptiveRate {
     if (cause === 'limit') this.#former = null
     else if (!isBelow || !this.#former)
       this.#former = { ceiling: this.#ceiling, factor: this.#factor, busyMs: this.#busyMs }
-    const isFirst = this.#ceiling === null
+    const isFirst = this.#ceiling === null && this.#strays.share === 0
     const isProven = this.#busyMs >= provenMs
     if (isFirst) this.#decrease(this.#firstCeiling(now), decrease, now)
     else if (isProven) this.#decrease(this.#refusedRate(now), decrease, now)

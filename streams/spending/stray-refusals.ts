@@ -57,10 +57,10 @@ export class StrayRefusals {
     return !this.#areKnown && (this.#pending > 0 || this.#vain > 0)
   }
 
-  /** A call was begun at a rate below the one that was refused last. */
-  begun(now: number): void {
+  /** A call was begun. @param isBelow - As of a refusal. */
+  begun(now: number, isBelow: boolean): void {
     if (this.isWatching) this.#watch(now)
-    if (++this.#calls < rememberedCalls) return
+    if (!isBelow || ++this.#calls < rememberedCalls) return
     this.#calls /= 2
     this.#strays /= 2
     if (this.share < shares.least) this.#forget()
