@@ -42,7 +42,6 @@ export class StrayRefusals {
   /** Refusals that are strays if no others follow them at once. */
   #pending = 0
   #vain = 0
-  #isDense = false
   #watched = { calls: 0, from: 0 }
   /** Logarithm of how much more probable a limit is by the last calls than strays are. */
   #suspicion = 0
@@ -72,17 +71,10 @@ export class StrayRefusals {
   }
 
   #learn({ gap, isBelow, now }: Refusal): Cause {
-    if (!isBelow) {
+    if (!isBelow || this.#isSuspect(gap, assumed.share, assumed.suspicion)) {
       this.#forget()
       return 'unclear'
     }
-    if (this.#isSuspect(gap, assumed.share, assumed.suspicion)) {
-      const wasDense = this.#isDense
-      this.#forget()
-      this.#isDense = true
-      return wasDense ? 'limit' : 'unclear'
-    }
-    this.#isDense = false
     this.#strays++
     this.#watched = { calls: 0, from: now }
     // The gap before the first one tells nothing: an endpoint may take some calls at once after a pause.
@@ -129,7 +121,6 @@ export class StrayRefusals {
     this.#areKnown = false
     this.#pending = 0
     this.#vain = 0
-    this.#isDense = false
     this.#suspicion = 0
   }
 }
