@@ -82,12 +82,13 @@ function openingFigures(
   down: Down,
 ): Figure[] {
   const lines = logOf(stderr)
-  const opened = lines.find(({ msg }) => msg.includes('is down, calls wait'))?.time ?? Number.POSITIVE_INFINITY
+  const opening = lines.findIndex(({ msg }) => msg.includes('is down, calls wait'))
+  const opened = lines[opening]?.time ?? Number.POSITIVE_INFINITY
   const failed = calls.filter(({ arrived, outcome }) => outcome === 'down' && arrived >= from - latencyMs)
   const tries = failedTries(lines)
   const fifth = tries[failuresToOpen - 1]?.end ?? Number.POSITIVE_INFINITY
   const inFlight = tries.filter(({ begin, end }) => begin < fifth && end > fifth)
-  const needless = tries.filter(({ begin }) => begin > fifth)
+  const needless = tries.filter(({ begin }) => opening >= 0 && begin > opening)
   const probes = failed.filter(({ step }) => step === 'probe').map(({ arrived }) => arrived)
   const gaps = probes.map((time, index) => time - (probes[index - 1] ?? opened))
   const early = gaps.filter((gap, index) => gap < 0.95 * (intervals[index] ?? intervals.at(-1) ?? 0))
