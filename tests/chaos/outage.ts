@@ -10,7 +10,8 @@ import { elapsed, firstCall, killAll, perSecond, withModels } from '../support/m
 import { mustSitu, removeFolder, Situ, situ, temporaryFolder } from '../support/situ.ts'
 import { folderGround, ingestDocuments } from '../support/workers.ts'
 
-const latencyMs = 1_500
+/** Long, so that the load of the machine counts little. */
+const latencyMs = 3_000
 const concurrency = 8
 /** Both stages are busy. */
 const callsPerSecond = (2 * concurrency * 1000) / latencyMs
@@ -52,7 +53,7 @@ async function outage(down: Down, options: ScriptOptions): Promise<void> {
     await ingestDocuments(ground, folder, Math.ceil((upSeconds * callsPerSecond) / 2))
     await mustSitu(['run', 'extract', 'dedupe-document', ...ground.flags])
     const flags = withModels(ground, folder, { fake: { baseUrl: fake.url } })
-    const limit = isHanging ? ['--model-timeout-seconds', '5'] : []
+    const limit = isHanging ? ['--model-timeout-seconds', '10'] : []
     const worker = new Situ(['run', '--log-level', 'debug', '--concurrency', String(concurrency), ...limit, ...flags])
     workers.push(worker)
     const first = await firstCall(fake, workers)
