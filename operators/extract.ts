@@ -6,6 +6,7 @@ import { type HtmlArticle, readHtml } from './extract/html-article.ts'
 import { isNotText, markdownTitle, mend } from './extract/plain-text.ts'
 import { detectLanguage } from './language.ts'
 import { type Draft, type Drop, drop, type Operator } from './operator.ts'
+import { weightedLength } from './unspaced.ts'
 
 const optionsSchema = z.strictObject({
   minimumCharacters: z
@@ -123,11 +124,4 @@ function httpUrl(address: string | null, base: string | null): string | null {
   if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) return null
   url.hash = ''
   return url.href
-}
-
-const unspacedLetter = /[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}]/gu
-
-function weightedLength(text: string): number {
-  const trimmed = text.trim()
-  return trimmed.length + 2 * (trimmed.slice(0, 20_000).match(unspacedLetter)?.length ?? 0)
 }

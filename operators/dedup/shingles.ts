@@ -1,10 +1,10 @@
+import { unspacedScripts } from '../unspaced.ts'
+
 export const wordsPerShingle = 3
 /** About three words of Chinese or Japanese. */
 export const charactersPerShingle = 5
 
-/** Han, kana and the scripts of South East Asia, which put no space between words. */
-const unspaced =
-  /[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}\p{sc=Tibetan}]/gu
+const unspaced = new RegExp(`[${unspacedScripts}]`, 'gu')
 const lookedAt = 20_000
 /** Of the letters. Low, since one Chinese character weighs as much as three Latin letters. */
 const unspacedShare = 0.2

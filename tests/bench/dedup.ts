@@ -1,10 +1,9 @@
 /** The near-duplicate engine: texts per CPU second, memory and restore of a record, recall and precision on planted pairs. */
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { ExactIndex } from '../../operators/dedup/exact-index.ts'
 import { MinhashIndex } from '../../operators/dedup/minhash-index.ts'
 import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
 import { changed, jaccard, randomFrom, words } from '../operators/dedup/planted-texts.ts'
+import { cpuSeconds, usedBytes } from '../support/cost.ts'
 import { hasSharedData, readDocuments } from '../support/documents.ts'
 import { type Figure, report, type ScriptOptions } from '../support/figures.ts'
 
@@ -91,19 +90,4 @@ function measureGrowth(records: number): Figure[] {
     { name: 'restore of a record, last fifth', value: microseconds.at(-1) ?? Number.NaN, unit: 'CPU us' },
     { name: `memory of a record, of ${records}`, value: used / records, unit: 'bytes', goal: { most: 12_288 } },
   ]
-}
-
-function cpuSeconds(work: () => void): number {
-  const before = process.cpuUsage()
-  work()
-  const { user, system } = process.cpuUsage(before)
-  return (user + system) / 1e6
-}
-
-/** What is alive, after a collection. */
-function usedBytes(): number {
-  setFlagsFromString('--expose-gc')
-  runInNewContext('gc')()
-  const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return heapUsed + arrayBuffers
 }
