@@ -102,7 +102,7 @@ export function compose(subject: Subject, material: Material<PromptOptions>): Co
     shown.push(demonstration)
     guarded.push(measured.demonstration)
   }
-  const messages = prompt.fill({ ...subject.values, document: text }, guarded)
+  const messages = prompt.fill({ ...subject.values, [prompt.main]: text }, guarded)
   return { document: { text, tokens }, demonstrations: shown, messages }
 }
 
@@ -150,7 +150,7 @@ class PromptSize {
 
   /** Tokens of the messages but for document and demonstrations. */
   around(values: Readonly<Record<string, string>>): number {
-    const [system, ...others] = this.#prompt.fill({ ...values, document: '' })
+    const [system, ...others] = this.#prompt.fill({ ...values, [this.#prompt.main]: '' })
     const text = system?.content ?? ''
     if (text !== this.#system.text) this.#system = { text, tokens: this.#tokenizer.count(text) }
     return others.reduce((sum, { content }) => sum + this.#tokenizer.count(content), this.#system.tokens)

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { SituError } from '../schemas/errors.ts'
 import type { Noun, Records } from '../schemas/records.ts'
+import { checksOf } from './examine.ts'
 import { type Draft, drop, type Operator } from './operator.ts'
 
 /** Records that are judged by their text. */
@@ -36,11 +36,21 @@ export function decontaminate<In extends TextNoun, Out extends Noun>(
     reasons: ['benchmark_prompt'],
     options: optionsSchema,
     benchmarks: true,
+    optional: 'inserted',
     async apply(record, { benchmarks }) {
-      if (!benchmarks) throw new SituError('OPERATOR_BUG', `${name}: no benchmarks were bound`)
       const found = benchmarks.find(record.text)
       if (!found) return [await keep(record)]
       return drop('benchmark_prompt', { detail: `prompt ${found.id} of ${found.benchmark}: ${found.ngram}` })
     },
   }
 }
+
+/** Made instructions without those that models are measured by. */
+export const decontaminateInstruction = decontaminate({
+  name: 'decontaminate',
+  from: 'instruction',
+  to: 'decontaminated',
+  keep({ id: _id, ...record }) {
+    return { ...record, checks: checksOf(record) }
+  },
+})

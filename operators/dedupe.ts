@@ -1,8 +1,9 @@
 import { z } from 'zod'
-import type { Article, Instruction } from '../schemas/records.ts'
+import type { Article, Excerpt, Instruction, Reference } from '../schemas/records.ts'
 import { ExactIndex } from './dedup/exact-index.ts'
 import { MinhashIndex } from './dedup/minhash-index.ts'
 import { isEmpty, routeByText } from './dedup/normalise.ts'
+import { checksOf } from './examine.ts'
 import { detectLanguage } from './language.ts'
 import { type Draft, drop, type Operator } from './operator.ts'
 
@@ -83,8 +84,11 @@ export const dedupeInstruction = dedupe({
   to: 'deduped',
   summary: 'Drops instructions that are near-duplicates of earlier ones.',
   nearDuplicates: true,
-  keep({ text, thought, document, situation, provenance }) {
-    const { id, url, title, language } = document
-    return { text, thought, document: { id, url, title, language }, situation, provenance }
+  keep({ id: _id, document, ...record }) {
+    return { ...record, document: document && referenceTo(document), checks: checksOf(record) }
   },
 })
+
+function referenceTo({ id, url, title, language }: Excerpt): Reference {
+  return { id, url, title, language }
+}

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Check, Checks, Instruction } from '../schemas/records.ts'
+import type { Check, Checks, Excerpt } from '../schemas/records.ts'
 import { failed, passed } from './examine/check.ts'
 import { checkComplete } from './examine/complete.ts'
 import { type CopiedRuns, copiedRuns } from './examine/copied-runs.ts'
@@ -63,25 +63,33 @@ export const examine: Operator<'instruction', 'examined', ExamineOptions> = {
   version: 1,
   from: 'instruction',
   to: 'examined',
+  optional: 'inserted',
   summary: 'Checks instructions for missing context, grounding, language, copying, refusals, gaps and length.',
   reasons: Object.values(reasons),
   options: optionsSchema,
   async apply(record, { options }) {
-    const checks = await examineText(record.text, record.document, options)
+    const { text, document, language } = record
+    const { text: source = '', title = null, language: own = null } = document ?? {}
+    const checks = await examineText(text, { text: source, title, language: language ?? own }, options)
     const failing = checkNames.find(name => !checks[name].ok && options.dropFor.includes(reasons[name]))
     if (failing) {
       const { value, evidence } = checks[failing]
       return drop(reasons[failing], { detail: [evidence, value].filter(part => part !== null).join(' ') })
     }
-    const { text, thought, document, situation, provenance } = record
-    return [{ text, thought, document, situation, provenance, checks }]
+    const { id: _id, ...rest } = record
+    return [{ ...rest, checks }]
   },
+}
+
+/** What examine found of an instruction that has passed it; null for another one. */
+export function checksOf(record: object): Checks | null {
+  return (record as { checks?: Checks | null }).checks ?? null
 }
 
 /** @param document - Its text may be empty or missing: grounding and copying are then ok without a value. */
 export async function examineText(
   text: string,
-  document: Pick<Instruction['document'], 'text' | 'title' | 'language'> | null,
+  document: Pick<Excerpt, 'text' | 'title' | 'language'> | null,
   options: ExamineOptions,
 ): Promise<Checks> {
   const source = document?.text ?? ''

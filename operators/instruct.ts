@@ -52,6 +52,8 @@ export const instruct: Operator<'situation', 'instruction', PromptOptions> = {
       {
         text: instruction,
         thought,
+        language: null,
+        source: null,
         document: { ...record.document, ...document },
         situation: { id: record.id, ...sceneOf(record) },
       },

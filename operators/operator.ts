@@ -3,8 +3,10 @@ import type { Noun, Provenance, Records } from '../schemas/records.ts'
 import type { BenchmarkIndex } from './decontaminate/benchmark-index.ts'
 import type { NearDuplicateIndex, StatefulIndex } from './dedup/near-duplicate-index.ts'
 import type { Demonstration, DemonstrationSnapshot } from './demonstrations.ts'
+import type { Embedder } from './embedder.ts'
 import type { ChatMessage, Model, ModelReply, ModelRequest } from './model.ts'
 import type { Prompt } from './prompt.ts'
+import type { Search } from './search.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
 /** A wanted outcome: the input ends here, counted by reason and kept in the topic `dropped`. */
@@ -33,7 +35,9 @@ export function drop(reason: string, details: DropDetails = {}): Drop {
 }
 
 /** A record as an operator makes it: the runtime adds id, input and, after a model call, provenance. */
-export type Draft<N extends Noun> = Omit<Records[N], 'id' | 'input' | 'provenance'> & { provenance?: Provenance }
+export type Draft<N extends Noun> = Omit<Records[N], 'id' | 'input' | 'provenance'> & {
+  provenance?: Provenance | null
+}
 
 /** Why a reply was not taken, and what the next call of the same record says about it. */
 export interface Correction {
@@ -65,7 +69,11 @@ export interface Context<Options> {
   /** Declared by `createIndex`. */
   readonly index: NearDuplicateIndex
   /** Declared by `benchmarks`. */
-  readonly benchmarks?: BenchmarkIndex
+  readonly benchmarks: BenchmarkIndex
+  /** Declared by `search`. */
+  readonly search: Search
+  /** Declared by `embedder`. */
+  readonly embedder: Embedder
   /** Tells the runtime which demonstrations went into the messages, in order: they count in the id. */
   showed(demonstrationIds: readonly string[]): void
   /** Aborted where the record is given up (its time is over, the task is lost, the drain deadline has passed). */
@@ -97,16 +105,26 @@ export interface Operator<In extends Noun = Noun, Out extends Noun = Noun, Optio
   readonly to: Out
   /** One line for the lists. */
   readonly summary: string
+  /**
+   * For an operator that is in the chain only where it is asked for. What one that is `inserted` writes stands in for
+   * what it reads, for all operators behind it: its output has all the fields of its input. One `apart` begins, or
+   * goes on with, a branch of its own.
+   */
+  readonly optional?: 'inserted' | 'apart'
   /** Every reason that `apply` drops for. */
   readonly reasons: readonly string[]
   /** The options that change the output, each with a default and a description. */
   readonly options: z.ZodType<Options>
-  /** For a model operator: the placeholders of prompts/<name>.md. */
+  /** For a model operator: the placeholders of prompts/<name>.md, that of the text which is asked about first. */
   readonly prompt?: { readonly fields: readonly string[] }
   /** Whether it draws from the snapshot of demonstrations. */
   readonly demonstrations?: boolean
   /** Whether it looks for benchmark prompts: the hash of their set belongs to what its outputs depend on. */
   readonly benchmarks?: boolean
+  /** Whether it looks for documents. */
+  readonly search?: boolean
+  /** Whether it compares texts by meaning. */
+  readonly embedder?: boolean
   /** For a stage with state: it then works one record after the other, and its entries are part of the commit. */
   readonly createIndex?: (options: Options) => StatefulIndex
   /** A 32-bit hash by which the stage's input is partitioned, for stages in which equal records must meet. */

@@ -31,6 +31,8 @@ export class Prompt {
   /** The sections with their headings, in one form whatever the spacing of the file. */
   readonly text: string
   readonly hash: string
+  /** The placeholder of the text that is asked about, which is cut where it is too long. */
+  readonly main: string
   /** Placeholders in use, demonstrations' own left out. */
   readonly placeholders: readonly string[]
   readonly #templates: Readonly<Record<Section, Template>>
@@ -38,7 +40,7 @@ export class Prompt {
   readonly #demonstrations = new WeakMap<Demonstration, Template>()
 
   /**
-   * @param fields - The placeholders that the operator fills; it must be given each that the file names.
+   * @param fields - The placeholders that the operator fills, that of the main text first.
    * @throws {SituError} PROMPT_INVALID with every problem of the file.
    */
   constructor(operator: string, text: string, fields: readonly string[]) {
@@ -47,6 +49,8 @@ export class Prompt {
     this.operator = operator
     this.text = join(texts)
     this.hash = hash(this.text)
+    const [main = 'document'] = fields
+    this.main = main
     const system = new Template(texts.system)
     const demonstration = new Template(texts.demonstration)
     const user = new Template(texts.user)
@@ -61,8 +65,8 @@ export class Prompt {
         problems.push(`{{${name}}} in # demonstration is never filled (there are: ${demonstrationFields.join(', ')})`)
       }
     }
-    if (!this.placeholders.includes('document')) problems.push('{{document}} is missing')
-    for (const name of ['document', 'demonstrations']) {
+    if (!this.placeholders.includes(main)) problems.push(`{{${main}}} is missing`)
+    for (const name of [main, 'demonstrations']) {
       const uses = outside.filter(use => use.name === name)
       if (uses.length > 1) problems.push(`{{${name}}} stands there more than once`)
       if (uses.some(({ json }) => json)) problems.push(`{{json ${name}}} is not possible`)

@@ -151,8 +151,8 @@ function sharedText(noun: Noun, record: object): string | null {
   const path = sharedPaths[noun]
   if (!path) return null
   let value: unknown = record
-  for (const name of path) value = (value as Record<string, unknown>)[name]
-  return value as string
+  for (const name of path) value = (value as Record<string, unknown> | null)?.[name]
+  return (value as string | undefined) ?? null
 }
 
 function describeInvalid(type: avro.Type, record: unknown): string {

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
+import type { BenchmarkIndex } from '../operators/decontaminate/benchmark-index.ts'
 import { builtInSnapshot, type DemonstrationSnapshot } from '../operators/demonstrations.ts'
 import { Prompt } from '../operators/prompt.ts'
 import { messageOf, SituError } from '../schemas/errors.ts'
+import { loadBenchmarks } from './benchmarks.ts'
 import type { Config } from './config.ts'
 import { createModels } from './models/index.ts'
 import { StageBinding } from './task/stage-binding.ts'
@@ -18,14 +20,17 @@ export function bindStages(chosen: readonly Stage[], config: Config, prompts: re
   const files = promptFiles(prompts)
   const models = createModels(config)
   let snapshot: DemonstrationSnapshot | null = null
+  let benchmarks: BenchmarkIndex | null = null
   return chosen.map(stage => {
     const { operator } = stage
     const own = config.operators[stage.name]
     if (operator.demonstrations) snapshot ??= builtInSnapshot()
+    if (operator.benchmarks) benchmarks ??= loadBenchmarks(config.settings.benchmarks)
     return new StageBinding(stage, own?.options ?? {}, {
       prompt: operator.prompt ? loadPrompt(stage, files.get(stage.name) ?? own?.prompt) : null,
       model: operator.prompt ? models(stage.name, own?.model) : null,
       snapshot: operator.demonstrations ? snapshot : null,
+      ...(operator.benchmarks && benchmarks && { benchmarks }),
     })
   })
 }

@@ -4,7 +4,7 @@ import type { Counters, Evidence, Failed, Noun, Records, Task } from '../schemas
 import type { Serde } from '../schemas/serde.ts'
 import type { Clock } from './clock.ts'
 import { makeEvidence } from './evidence.ts'
-import { contentId } from './identity.ts'
+import { type IngestNoun, ingestRecords } from './ingest-records.ts'
 import type { InputEvent, InputFault, InputItem } from './inputs/read-inputs.ts'
 import { Pace } from './task/pace.ts'
 import { emptyCounters, finished } from './task/task-record.ts'
@@ -29,7 +29,7 @@ export interface IngestPorts {
 export interface IngestOptions {
   /** Makes the id of the task record: one ingest, one record. No other ingest has it. */
   name: string
-  as: 'page' | 'article'
+  as: IngestNoun
   /** Inputs taken, faults among them; null for all. */
   limit: number | null
   maxBatchRecords: number
@@ -62,7 +62,7 @@ export interface IngestCounts {
 
 /** Messages whose absence from the topic means the same outcome: only so does one count tell what was there already. */
 interface Batch {
-  /** Code of the faults; null for pages or articles. */
+  /** Code of the faults; null for records. */
   code: ErrorCode | null
   /** By id: the same content twice in a batch is written once. */
   messages: Map<string, OutgoingMessage>
@@ -70,7 +70,7 @@ interface Batch {
 }
 
 /**
- * Writes what an input holds into `page` or `article`, and what could not be read of it into `failed`.
+ * Writes what an input holds into `page` or another topic that takes it, and what could not be read of it into `failed`.
  *
  * A batch is one atomic step with the task record, whose counters go on from batch to batch; a crash repeats no more
  * than the batch it met, and its records are then there already. A page's id is the hash of its content alone; a
@@ -189,9 +189,8 @@ export class Ingest {
 
   #messageOf(event: InputItem | InputFault): { code: ErrorCode | null; message: OutgoingMessage } {
     if (event.kind === 'fault') return { code: event.code, message: this.#message('failed', this.#failed(event)) }
-    const record =
-      this.#options.as === 'page' ? this.#message('page', page(event)) : this.#message('article', article(event))
-    const message = { ...record, parent: this.#id }
+    const noun = this.#options.as
+    const message = { ...this.#message(noun, ingestRecords[noun](event)), parent: this.#id }
     const bytes = message.key.length + (message.value?.length ?? 0)
     const { maxMessageBytes, maxCommitBytes } = this.#ports.transport.limits
     const limit = Math.min(maxMessageBytes, maxCommitBytes)
@@ -288,14 +287,6 @@ export async function dryRun(
     if (counts.in === limit) break
   }
   return counts
-}
-
-function page({ content, format, url, title, source }: InputItem): Records['page'] {
-  return { id: contentId(content), url, title, content, format, source }
-}
-
-function article({ content, url, title, source }: InputItem): Records['article'] {
-  return { id: contentId(content), url, title, text: content, language: null, source, input: null }
 }
 
 function countersAfter(before: Counters, { code, messages, inputs }: Batch, alreadyThere: number): Counters {

@@ -2,10 +2,11 @@ import { SituError } from '../schemas/errors.ts'
 import type { Failed, Task, VariantStage } from '../schemas/records.ts'
 import type { Config } from './config.ts'
 import { isIngest } from './ingest.ts'
+import { isIngestNoun } from './ingest-records.ts'
 import type { Pipeline } from './pipeline.ts'
 import { endsOf, variantMessage } from './replay.ts'
 import { emptyCounters, sum } from './task/task-record.ts'
-import { mainVariant, ownTopicSpecs, partitionOf, type Stage, stageOf, tasksOf } from './topology.ts'
+import { layOut, mainVariant, Outputs, ownTopicSpecs, partitionOf, type Stage, stageOf, tasksOf } from './topology.ts'
 import type { OutgoingMessage } from './transports/transport.ts'
 import { createOwnTopics, downstreamOf, type Line, readVariants, toRecord, type Variants } from './variants.ts'
 
@@ -54,8 +55,9 @@ export async function promote(pipeline: Pipeline, config: Config, name: string):
       return toRecord(stage, own?.droppedFrom ?? (isFirst ? [] : droppedFrom), own?.configuration ?? null)
     }
     const kept = recordsOf(main).filter(({ operator }) => !affected.some(stage => stage.name === operator))
+    const taken = main.stages.filter(({ name }) => affected.some(stage => stage.name === name))
     const ended = await Promise.all(
-      affected.map(async stage => ({ ...stage, until: await endsOf(pipeline, stage.input) })),
+      taken.map(async stage => ({ ...stage, until: await endsOf(pipeline, stage.input) })),
     )
     const common = { state: 'there' as const, range: '{}', time }
     await pipeline.transport.produce([
@@ -105,28 +107,29 @@ export async function removeVariant(pipeline: Pipeline, name: string): Promise<R
   })
 }
 
-/** The stages of the main line whose place the variant takes. */
+/** The stages of the main line whose place the variant takes, an optional one that it brings along among them. */
 async function checkPromotable(pipeline: Pipeline, line: Line, main: Line): Promise<Stage[]> {
   const [first] = line.stages
   if (line === main || !first) throw new SituError('USAGE', `${line.name} is the main line already`)
   if (line.record?.state === 'removing') {
     throw new SituError('USAGE', `${line.name} is being removed: situ variants remove ${line.name} ends that`)
   }
-  const own = main.stages.find(({ name }) => name === first.name)
+  const stages = layOut(main.stages, [first.name])
+  const own = stages.find(({ name }) => name === first.name)
   if (!own || own.input !== first.input) {
     const rule = `it was made from ${first.input}, but the main line has ${own?.input} now`
     throw new SituError('USAGE', `${line.name} can't be the main line: ${rule}; replay it under another name`)
   }
-  if (own.operator.to === 'article') await checkArticles(pipeline, own)
-  return [own, ...downstreamOf(own, main.stages)]
+  if (isIngestNoun(own.operator.to)) await checkIngested(pipeline, own)
+  return [own, ...downstreamOf(own, stages)]
 }
 
-/** Clean texts that came in as articles are in the main line's topic only: they would be lost to the new one. */
-async function checkArticles({ transport, partitions }: Pipeline, { output, name }: Stage): Promise<void> {
+/** Records that came in are in the main line's topic only: they would be lost to the new one. */
+async function checkIngested({ transport, partitions }: Pipeline, { output, name, operator }: Stage): Promise<void> {
   for (let partition = 0; partition < partitions; partition++) {
     for await (const { messages } of transport.read(output, partition, 0)) {
       if (!messages.some(({ parent }) => parent === null || isIngest(parent))) continue
-      const rule = `${output} holds articles that no ${name} made (situ ingest --as article)`
+      const rule = `${output} holds records that no ${name} made (situ ingest --as ${operator.to})`
       throw new SituError('USAGE', `a variant of ${name} can't be the main line: ${rule}`)
     }
   }
@@ -142,20 +145,16 @@ async function countLeftOut({ transport }: Pipeline, { stages: [first] }: Line):
 
 function promotedStages(line: Line, affected: readonly Stage[]): Pick<Promotion, 'stages' | 'fresh'> {
   const fresh: Stage[] = []
-  const stages: Stage[] = []
-  for (const { name, operator } of affected) {
+  const outputs = new Outputs()
+  const stages = affected.map(({ name, operator }) => {
     const own = line.stages.find(stage => stage.name === name)
-    if (own) {
-      const { until: _until, ...endless } = own
-      stages.push(endless)
-      continue
-    }
-    const input = stages.find(stage => stage.operator.to === operator.from)?.output ?? operator.from
     // The first stages' own topics are not empty: a line that once was the main one has them all.
-    const stage = stageOf(name, line.stages[0]?.variant ?? line.name, input)
-    stages.push(stage)
-    fresh.push(stage)
-  }
+    const stage = own ?? stageOf(name, line.stages[0]?.variant ?? line.name, outputs.inputOf(operator))
+    outputs.add(stage)
+    if (!own) fresh.push(stage)
+    const { until: _until, ...endless } = stage
+    return endless
+  })
   return { stages, fresh }
 }
 
@@ -172,7 +171,7 @@ function recordsOf({ record }: Line): readonly VariantStage[] {
 }
 
 /** Holds all tasks of the stages during the work, so that no worker writes to them meanwhile. */
-async function holding<T>(pipeline: Pipeline, stages: readonly Stage[], work: () => Promise<T>): Promise<T> {
+export async function holding<T>(pipeline: Pipeline, stages: readonly Stage[], work: () => Promise<T>): Promise<T> {
   const tasks = stages.flatMap(stage => tasksOf(stage, pipeline.partitions))
   const membership = await pipeline.transport.join(tasks, () => {})
   try {

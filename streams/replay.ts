@@ -19,7 +19,7 @@ export interface ReplayRange {
 export interface ReplayRequest {
   variant: string
   range: ReplayRange
-  /** The operator to replay and those after it, in the order of the chain. */
+  /** The operator to replay and those after it, in the order of the chain, on the stages of the main line. */
   bindings: readonly StageBinding[]
 }
 
@@ -53,7 +53,7 @@ export async function prepareReplay(
     throw new SituError('USAGE', `${request.variant} was promoted: its topics are those of ${whose}; take another name`)
   }
   if (there) await checkSame(pipeline, there, request)
-  const first = there?.stages[0] ?? (await firstStage(pipeline, variants.main, request))
+  const first = there?.stages[0] ?? (await firstStage(pipeline, request))
   const bindings = placeAll(request, there?.stages ?? [first], first.input)
   const added = bindings.filter(({ stage }) => !there?.stages.some(({ name }) => name === stage.name))
   if (added.length > 0) await writeVariant(pipeline, config, request, there ?? null, added)
@@ -62,9 +62,9 @@ export async function prepareReplay(
 
 /** The bindings on the stages that the variant has, or will have; makes nothing. */
 export async function plannedReplay(pipeline: Pipeline, request: ReplayRequest): Promise<StageBinding[]> {
-  const { main, others } = await readVariants(pipeline)
+  const { others } = await readVariants(pipeline)
   const there = others.find(({ name }) => name === request.variant)
-  const first = there?.stages[0] ?? (await firstStage(pipeline, main, request))
+  const first = there?.stages[0] ?? (await firstStage(pipeline, request))
   return placeAll(request, there?.stages ?? [first], first.input)
 }
 
@@ -90,10 +90,9 @@ export function stagesThrough(first: Stage, through: string | undefined, line: r
   return [first, ...later.slice(0, last + 1)]
 }
 
-async function firstStage(pipeline: Pipeline, main: Line, { bindings, variant, range }: ReplayRequest): Promise<Stage> {
-  const name = bindings[0]?.stage.name
-  const own = main.stages.find(stage => stage.name === name)
-  if (!own) throw new SituError('USAGE', `unknown operator ${name}`)
+async function firstStage(pipeline: Pipeline, { bindings, variant, range }: ReplayRequest): Promise<Stage> {
+  const own = bindings[0]?.stage
+  if (!own) throw new SituError('USAGE', 'no operator is to be replayed')
   return { ...stageOf(own.name, variant, own.input), ...(await resolveRange(pipeline, own.input, range)) }
 }
 

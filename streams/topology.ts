@@ -36,6 +36,23 @@ const innerNouns: readonly Noun[] = ['signature', 'routed']
 /** What the first stages' topics and tasks are called by, and the name of the main line. */
 export const mainVariant = 'main'
 
+/**
+ * The main line with more of the optional stages, each in its place. Stages behind them keep all but their input.
+ *
+ * @param line - The stages that there are.
+ */
+export function layOut(line: readonly Stage[], added: readonly OperatorName[]): Stage[] {
+  const outputs = new Outputs()
+  return stages.flatMap(({ name, operator }) => {
+    const own = line.find(stage => stage.name === name)
+    if (!own && !added.includes(name)) return []
+    const input = outputs.inputOf(operator)
+    const stage = own?.input === input ? own : stageOf(name, own?.variant ?? mainVariant, input)
+    outputs.add(stage)
+    return [stage]
+  })
+}
+
 /** A stage with topics and tasks of its own: those of a variant have its name behind a dot. */
 export function stageOf(name: OperatorName, variant: string, input: string): Stage {
   const operator = operators[name] as unknown as Operator
@@ -45,10 +62,31 @@ export function stageOf(name: OperatorName, variant: string, input: string): Sta
   return { name, operator, variant, input, output: own(operator.to), state, routed }
 }
 
-/** Every stage, in the order of the list of operators, as it is until a variant is promoted (see variants.ts). */
+/**
+ * Which topic each noun is read from, as a chain of stages is laid in order: what an inserted stage writes stands in for
+ * what it reads.
+ */
+export class Outputs {
+  readonly #topics = new Map<string, string>()
+
+  /** The topic that an operator in this place reads. */
+  inputOf({ from }: Pick<Operator, 'from'>): string {
+    return this.#topics.get(from) ?? from
+  }
+
+  add({ operator, output }: Stage): void {
+    this.#topics.set(operator.to, output)
+    if (operator.optional === 'inserted') this.#topics.set(operator.from, output)
+  }
+}
+
+/** Every stage, in the order of the list of operators, each in its place as if none before it were optional. */
 export const stages: readonly Stage[] = Object.entries(operators).map(([name, { from }]) =>
   stageOf(name as OperatorName, mainVariant, from),
 )
+
+/** Nouns that are in a log only where an optional operator was asked for. */
+const optionalNouns: readonly Noun[] = stages.flatMap(({ operator }) => (operator.optional ? [operator.to] : []))
 
 /** Topics that hold records, in the order of the chain; then the common ones. */
 export const topicNouns: readonly Noun[] = [
@@ -58,15 +96,14 @@ export const topicNouns: readonly Noun[] = [
   ]),
 ]
 
-/** @throws {SituError} USAGE, with the nearest name. */
-export function selectStages(names: readonly string[]): readonly Stage[] {
-  for (const name of names) {
-    if (!stages.some(stage => stage.name === name)) {
-      const known = stages.map(stage => stage.name)
-      throw new SituError('USAGE', `unknown operator ${name}${closestName(name, known)}`)
-    }
-  }
-  return names.length === 0 ? stages : stages.filter(stage => names.includes(stage.name))
+/** Those that every log has. */
+export const commonNouns: readonly Noun[] = topicNouns.filter(noun => !optionalNouns.includes(noun))
+
+/** @throws {SituError} USAGE for a name that is no operator's, with the nearest one. */
+export function checkOperators(names: readonly string[]): void {
+  const known = stages.map(stage => stage.name as string)
+  const wrong = names.find(name => !known.includes(name))
+  if (wrong !== undefined) throw new SituError('USAGE', `unknown operator ${wrong}${closestName(wrong, known)}`)
 }
 
 /**
@@ -88,12 +125,13 @@ function allTopics(): string[] {
   return [...topicNouns, ...stages.flatMap(stage => stage.state ?? [])]
 }
 
-/** The topics of the whole chain. */
+/** The topics that every log has; those of optional stages are made when such a stage is asked for. */
 export function topicSpecs(partitions: number): TopicSpec[] {
-  const compacted = (name: string) =>
-    (compactedNouns as readonly string[]).includes(name) || stages.some(stage => stage.state === name)
-  const all = [...allTopics(), ...stages.flatMap(stage => routedTopic(stage, partitions))]
-  return all.map(name => ({ name, partitions, compacted: compacted(name) }))
+  const always = stages.filter(({ operator }) => !operator.optional)
+  const states = always.flatMap(stage => stage.state ?? [])
+  const all = [...commonNouns, ...states, ...always.flatMap(stage => routedTopic(stage, partitions))]
+  const compacted = [...(compactedNouns as readonly string[]), ...states]
+  return all.map(name => ({ name, partitions, compacted: compacted.includes(name) }))
 }
 
 /** The topic of the stage's routed inputs, where it needs one: in one partition all inputs meet anyway. */
@@ -124,7 +162,16 @@ export function tasksOf(stage: Stage, partitions: number): TaskSpec[] {
  */
 export function partitionOf<N extends Noun>(noun: N, record: Records[N], partitions: number): number {
   if (partitions === 1) return 0
-  const reader = stages.find(stage => stage.operator.from === noun && stage.operator.route)
-  const number = reader?.operator.route?.(record) ?? Number.parseInt(hash(record.id).slice(0, 8), 16)
+  const number = routes.get(noun)?.(record) ?? Number.parseInt(hash(record.id).slice(0, 8), 16)
   return number % partitions
+}
+
+/** How the records of a noun are shared out, where one of its readers wants equal ones to meet. */
+const routes: ReadonlyMap<Noun, Operator['route']> = new Map(topicNouns.map(noun => [noun, routeOf(noun)]))
+
+function routeOf(noun: Noun): Operator['route'] {
+  const reader = stages.find(({ operator }) => operator.from === noun && operator.route)
+  if (reader) return reader.operator.route
+  const writer = stages.find(({ operator }) => operator.optional === 'inserted' && operator.to === noun)
+  return writer && routeOf(writer.operator.from)
 }

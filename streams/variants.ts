@@ -3,9 +3,18 @@ import { SituError } from '../schemas/errors.ts'
 import { schemas, type Variant, type VariantStage } from '../schemas/records.ts'
 import type { Config } from './config.ts'
 import { type Pipeline, subjectOf } from './pipeline.ts'
-import type { StageBinding } from './task/stage-binding.ts'
 import { closestName } from './terminal/closest-name.ts'
-import { mainVariant, nounOfTopic, ownTopicSpecs, type Stage, stageOf, stages, topicNouns } from './topology.ts'
+import {
+  commonNouns,
+  mainVariant,
+  nounOfTopic,
+  Outputs,
+  ownTopicSpecs,
+  type Stage,
+  stageOf,
+  stages,
+  topicNouns,
+} from './topology.ts'
 
 /** Stages under one name: the main line, a replay, or an earlier main line. */
 export interface Line {
@@ -59,7 +68,9 @@ export class Variants {
   /** Every topic that has records of the chain or about it, by its key in `situ topics`. */
   get topics(): { key: string; topic: string }[] {
     return [
-      ...topicNouns.map(noun => ({ key: noun as string, topic: this.topicOf(noun) })),
+      ...topicNouns
+        .filter(noun => commonNouns.includes(noun) || this.main.stages.some(({ operator }) => operator.to === noun))
+        .map(noun => ({ key: noun as string, topic: this.topicOf(noun) })),
       ...this.others.flatMap(line =>
         line.stages.map(stage => ({ key: keyOf(stage.operator.to, line), topic: stage.output })),
       ),
@@ -110,27 +121,20 @@ export async function readVariants({ transport, serde }: Pick<Pipeline, 'transpo
   return new Variants(records)
 }
 
-/** The bindings on the stages that the line has for their operators. */
-export function placeOn({ stages }: Line, bindings: readonly StageBinding[]): StageBinding[] {
-  return bindings.map(binding => {
-    const stage = stages.find(({ name }) => name === binding.stage.name)
-    return stage ? binding.at(stage) : binding
-  })
-}
-
 /**
  * For a run, at each take-over: whoever promotes or removes a variant holds its tasks, so what is true now stays true
  * while the task is ours.
  *
  * @throws {SituError} CONFIGURATION_CHANGED where the stage is no longer the line's.
  */
-export async function confirmStage(pipeline: Pipeline, line: string, { name, variant }: Stage): Promise<void> {
+export async function confirmStage(pipeline: Pipeline, line: string, { name, variant, input }: Stage): Promise<void> {
   const { main, others } = await readVariants(pipeline)
   const own = [main, ...others].find(other => other.name === line)
   const isRemoved = own?.record?.state === 'removing'
-  if (!isRemoved && own?.stages.some(stage => stage.name === name && stage.variant === variant)) return
+  const stage = own?.stages.find(stage => stage.name === name)
+  if (!isRemoved && stage?.variant === variant && stage.input === input) return
   const what = `${line === mainVariant ? 'the main line' : `variant ${line}`} has another ${name} now`
-  throw new SituError('CONFIGURATION_CHANGED', `${what}: a variant was promoted or removed since this run began`)
+  throw new SituError('CONFIGURATION_CHANGED', `${what}: stages were changed since this run began`)
 }
 
 /** Makes the topics of stages, and registers their schemas. */
@@ -150,11 +154,11 @@ export function keyOf(name: string, line: Line): string {
 
 /** Stages from a stage on: all that what it writes flows through. */
 export function downstreamOf(stage: Stage, line: readonly Stage[]): Stage[] {
-  const written = new Set<string>([stage.operator.to])
+  const written = new Set<string>([stage.output])
   const found: Stage[] = []
   for (const other of line) {
-    if (!written.has(other.operator.from)) continue
-    written.add(other.operator.to)
+    if (!written.has(other.input)) continue
+    written.add(other.output)
     found.push(other)
   }
   return found
@@ -183,15 +187,15 @@ function fromRecord({ operator, variant, input, from, until }: VariantStage): St
   }
 }
 
-/** A stage that the record does not name is a first one, and reads what the line writes. */
+/** A stage that the record does not name is a first one, and reads what the line writes; optional ones it does name. */
 function mainStages(records: readonly VariantStage[]): Stage[] {
-  const outputs = new Map<string, string>()
-  return stages.map(({ name, operator }) => {
+  const outputs = new Outputs()
+  return stages.flatMap(({ name, operator }) => {
     const own = records.find(record => record.operator === name)
-    const input = outputs.get(operator.from) ?? operator.from
-    const stage = (own && fromRecord(own)) ?? stageOf(name, mainVariant, input)
-    outputs.set(operator.to, stage.output)
-    return stage
+    if (operator.optional && !own) return []
+    const stage = (own && fromRecord(own)) ?? stageOf(name, mainVariant, outputs.inputOf(operator))
+    outputs.add(stage)
+    return [stage]
   })
 }
 

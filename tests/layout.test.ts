@@ -71,7 +71,7 @@ describe('operators', () => {
     (name, operator) => {
       const text = readFileSync(join(root, 'operators/prompts', `${name}.md`), 'utf8')
       const { placeholders } = new Prompt(name, text, operator.prompt?.fields ?? [])
-      expect(placeholders).toContain('document')
+      expect(placeholders).toContain(operator.prompt?.fields[0])
       expect(operator.messages).toBeTypeOf('function')
     },
   )

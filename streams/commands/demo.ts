@@ -6,6 +6,7 @@ import type { Deduped } from '../../schemas/records.ts'
 import { bindStages } from '../bind.ts'
 import { defaultInputOptions, readInputs } from '../inputs/read-inputs.ts'
 import { readStatus } from '../inspect/status.ts'
+import { extendMainLine, firstLine, wantedOperators } from '../main-line.ts'
 import { makeFolder } from '../make-folder.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { Run } from '../run.ts'
@@ -13,7 +14,6 @@ import { spendingSettingNames } from '../spending-settings.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { table, wrap } from '../terminal/output.ts'
 import { renderStatus } from '../terminal/status-table.ts'
-import { stages } from '../topology.ts'
 import { createIngest, describeCounts, ingestWithProgress } from './ingest.ts'
 import { runOptions, runWithProgress, withModelCalls } from './run.ts'
 
@@ -31,7 +31,7 @@ export const command = defineCommand({
   summary: 'runs the whole chain on a bundled sample; needs no service and no key',
   usage: '[--data DIR] [--model NAME]',
   words: { min: 0, max: 0 },
-  settings: ['model', 'concurrency', 'standInLatencyMs', ...spendingSettingNames],
+  settings: ['model', 'concurrency', 'standInLatencyMs', 'recipe', 'benchmarks', ...spendingSettingNames],
   own: { data: './situ-demo', model: 'stand-in', brokers: null, registry: null },
   options: {},
   examples: ['situ demo', 'situ demo --data /tmp/demo --model big'],
@@ -39,10 +39,12 @@ export const command = defineCommand({
   async run(context) {
     const { config, log, output, stop } = context
     const { data, model, json } = config.settings
-    const bindings = bindStages(stages, config)
+    const wanted = wantedOperators([], config)
+    bindStages(firstLine(wanted), config)
     makeFresh(data)
     const pipeline = await openPipeline(config, 'write')
     try {
+      const bindings = bindStages(await extendMainLine(pipeline, config, wanted), config)
       const ingest = createIngest(pipeline, {})
       const input = { ...defaultInputOptions, stdin: process.stdin }
       const counts = await ingestWithProgress(pipeline, ingest, signal => readInputs([sample], input, signal), stop)
@@ -103,7 +105,7 @@ async function shortest({ transport, serde }: Pipeline, count: number): Promise<
   for await (const { messages } of transport.read('deduped', 0, 0)) {
     for (const { value } of messages) records.push(await serde.decode('deduped', value))
   }
-  const hasAddress = ({ document }: Deduped) => (document.url === null ? 0 : 1)
+  const hasAddress = ({ document }: Deduped) => (document?.url == null ? 0 : 1)
   return records
     .sort((left, right) => hasAddress(right) - hasAddress(left) || left.text.length - right.text.length)
     .slice(0, count)
@@ -111,8 +113,8 @@ async function shortest({ transport, serde }: Pipeline, count: number): Promise<
 
 function describe({ text, situation, document }: Deduped, columns: number): string {
   return [
-    `${document.url ?? document.title ?? document.id}`,
-    wrap(`situation: ${situation.scene}`, columns),
+    `${document?.url ?? document?.title ?? document?.id}`,
+    wrap(`situation: ${situation?.scene}`, columns),
     'instruction:',
     wrap(text, columns, '  '),
   ].join('\n')

@@ -6,6 +6,7 @@ import type { Forecast } from '../estimate/forecast.ts'
 import { renderForecast } from '../estimate/render.ts'
 import type { Waiting } from '../estimate/waiting.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
+import { chooseStages, wantedOperators } from '../main-line.ts'
 import { StandIn } from '../models/stand-in.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { CallRefused, directCaller } from '../spending/caller.ts'
@@ -13,8 +14,8 @@ import { spendingSettingNames } from '../spending-settings.ts'
 import type { StageBinding } from '../task/stage-binding.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { canAsk, confirm } from '../terminal/confirm.ts'
-import { selectStages } from '../topology.ts'
-import { placeOn, readVariants } from '../variants.ts'
+import { layOut } from '../topology.ts'
+import { readVariants } from '../variants.ts'
 import { runOptions, withModelCalls } from './run.ts'
 
 export const command = defineCommand({
@@ -30,6 +31,8 @@ export const command = defineCommand({
     'maxAttempts',
     'backoffMs',
     'standInLatencyMs',
+    'recipe',
+    'benchmarks',
     'drainSeconds',
     ...spendingSettingNames,
     ...kafkaSettingNames,
@@ -55,10 +58,11 @@ export const command = defineCommand({
   ],
   async run(context, { sample, seed, noCall, limit, prompt, yes }) {
     const { config, log, stop: signal } = context
-    const bound = bindStages(selectStages(context.words), config, prompt)
+    const wanted = wantedOperators(context.words, config)
     const pipeline = await openPipeline(config, 'change')
     try {
-      const bindings = placeOn((await readVariants(pipeline)).main, bound)
+      const line = layOut((await readVariants(pipeline)).main.stages, wanted)
+      const bindings = bindStages(chooseStages(line, context.words), config, prompt)
       const { retry } = runOptions(config, signal)
       const own = { bindings, pipeline, config, log, retry, sample, seed, limit: limit ?? null, signal }
       const estimation = await Estimation.begin(own)

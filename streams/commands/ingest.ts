@@ -3,12 +3,13 @@ import { z } from 'zod'
 import { SituError } from '../../schemas/errors.ts'
 import type { Noun } from '../../schemas/records.ts'
 import { defaultIngestOptions, dryRun, Ingest, type IngestCounts, type IngestOptions } from '../ingest.ts'
+import { ingestNouns } from '../ingest-records.ts'
 import { type InputEvent, type InputOptions, readInputs } from '../inputs/read-inputs.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
 import type { Logger } from '../log.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { sourceNames } from '../sources/index.ts'
-import { defaultSourceOptions } from '../sources/source.ts'
+import { defaultSourceOptions, instructionFields } from '../sources/source.ts'
 import { sum } from '../task/task-record.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { Progress } from '../terminal/progress.ts'
@@ -24,7 +25,12 @@ export const command = defineCommand({
   words: { min: 0, max: 1_000_000 },
   settings: ['strict', 'maxRecordBytes', 'partitions', ...kafkaSettingNames],
   options: {
-    as: z.enum(['page', 'article']).default('page').describe('Topic to write: article takes clean texts as they are.'),
+    as: z
+      .enum(ingestNouns)
+      .default('page')
+      .describe(
+        'Topic to write: article takes clean texts as they are, instruction those that were made elsewhere, real-instruction those of people.',
+      ),
     format: z
       .enum(sourceNames as [string, ...string[]])
       .optional()
@@ -41,6 +47,7 @@ export const command = defineCommand({
     'situ ingest pages/ --include "**/*.html.gz"',
     'crawler | situ ingest -',
     'situ ingest texts.jsonl --as article --text-field body',
+    'situ ingest made-elsewhere.jsonl --as instruction',
   ],
   notes: [
     `Formats: ${sourceNames.join(', ')}; each also gzipped. Without a PATH it reads stdin.`,
@@ -49,6 +56,7 @@ export const command = defineCommand({
   async run(context, options) {
     const { config, log, words, stop } = context
     const { maxRecordBytes } = config.settings
+    const instructions = ['instruction', 'real-instruction'].includes(options.as)
     const input: InputOptions = {
       format: options.format ?? null,
       include: options.include,
@@ -56,7 +64,8 @@ export const command = defineCommand({
       stdin: process.stdin,
       source: {
         maxRecordBytes,
-        textField: orDefault(options.textField, defaultSourceOptions.textField),
+        textField: orDefault(options.textField, instructions ? instructionFields : defaultSourceOptions.textField),
+        instructions,
         urlField: orDefault(options.urlField, defaultSourceOptions.urlField),
         titleField: orDefault(options.titleField, defaultSourceOptions.titleField),
       },

@@ -1,16 +1,18 @@
 import { z } from 'zod'
+import type { OperatorName } from '../../operators/index.ts'
 import { SituError } from '../../schemas/errors.ts'
 import { bindStages } from '../bind.ts'
 import type { Config } from '../config.ts'
 import { confirmFirstRun } from '../estimate/first-run.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
+import { findStage, firstLine, wantedOperators } from '../main-line.ts'
 import { openPipeline } from '../pipeline.ts'
 import { checkVariantName, plannedReplay, prepareReplay, stagesThrough } from '../replay.ts'
 import { Run, standingFailures } from '../run.ts'
 import { spendingSettingNames } from '../spending-settings.ts'
 import { defineCommand } from '../terminal/command.ts'
-import { type Stage, selectStages, stages } from '../topology.ts'
-import { confirmStage } from '../variants.ts'
+import { layOut, type Stage } from '../topology.ts'
+import { confirmStage, readVariants } from '../variants.ts'
 import { agreed, reportRun, runOptions, runWithProgress, withModelCalls } from './run.ts'
 
 export const command = defineCommand({
@@ -28,6 +30,8 @@ export const command = defineCommand({
     'maxAttempts',
     'backoffMs',
     'standInLatencyMs',
+    'recipe',
+    'benchmarks',
     ...spendingSettingNames,
     ...kafkaSettingNames,
   ],
@@ -54,15 +58,18 @@ export const command = defineCommand({
   async run(context, options) {
     const { log, words, stop } = context
     checkVariantName(options.variant)
-    const [first] = selectStages(words)
-    if (!first) throw new SituError('USAGE', 'situ replay takes one OPERATOR')
-    if (options.prompt && !first.operator.prompt) throw new SituError('USAGE', `${first.name} has no prompt`)
-    if (options.model && !first.operator.prompt) throw new SituError('USAGE', `${first.name} calls no model`)
-    const chosen = stagesThrough(first, options.through, stages)
-    const config = withModel(context.config, first, options.model)
-    const bound = bindStages(chosen, config, options.prompt ? [`${first.name}=${options.prompt}`] : [])
+    const wanted = wantedOperators(words, context.config)
+    const { name, operator } = findStage(firstLine(wanted), words[0])
+    if (options.prompt && !operator.prompt) throw new SituError('USAGE', `${name} has no prompt`)
+    if (options.model && !operator.prompt) throw new SituError('USAGE', `${name} calls no model`)
+    const config = withModel(context.config, name, options.model)
+    const prompts = options.prompt ? [`${name}=${options.prompt}`] : []
+    const bind = (line: readonly Stage[]) =>
+      bindStages(stagesThrough(findStage(line, name), options.through, line), config, prompts)
+    bind(firstLine(wanted))
     const pipeline = await openPipeline(config, 'change')
     try {
+      const bound = bind(layOut((await readVariants(pipeline)).main.stages, wanted))
       const { variant, from = null, until = null, limit = null } = options
       const range = { from, until, limit }
       const request = { variant, range, bindings: bound }
@@ -84,7 +91,7 @@ export const command = defineCommand({
 })
 
 /** A model that is asked for here goes before the one that the configuration has for the operator. */
-function withModel(config: Config, { name }: Stage, model: string | undefined): Config {
+function withModel(config: Config, name: OperatorName, model: string | undefined): Config {
   const own = config.operators[name]
   if (model === undefined || !own) return config
   return Object.freeze({ ...config, operators: { ...config.operators, [name]: { ...own, model } } })

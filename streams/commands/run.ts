@@ -5,6 +5,7 @@ import type { Config } from '../config.ts'
 import { confirmFirstRun } from '../estimate/first-run.ts'
 import { RemainingWork } from '../estimate/remaining.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
+import { chooseStages, extendMainLine, firstLine, wantedOperators } from '../main-line.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { applyRetention } from '../retention.ts'
 import { Run, type RunOptions, type RunSummary, standingFailures } from '../run.ts'
@@ -15,8 +16,8 @@ import { sum } from '../task/task-record.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { Progress } from '../terminal/progress.ts'
 import { renderStages } from '../terminal/status-table.ts'
-import { mainVariant, type Stage, selectStages } from '../topology.ts'
-import { confirmStage, placeOn, readVariants } from '../variants.ts'
+import { mainVariant, type Stage } from '../topology.ts'
+import { confirmStage } from '../variants.ts'
 
 const retentionIntervalMs = 60_000
 
@@ -45,6 +46,8 @@ export const command = defineCommand({
     'retentionDays',
     'retentionBytes',
     'standInLatencyMs',
+    'recipe',
+    'benchmarks',
     'metricsPort',
     'metricsHost',
     ...spendingSettingNames,
@@ -77,11 +80,15 @@ export const command = defineCommand({
     if (options.follow && options.untilIdle)
       throw new SituError('USAGE', '--follow and --until-idle exclude each other')
     const { config, log } = context
-    const bound = bindStages(selectStages(context.words), config, options.prompt)
+    const { words } = context
+    const wanted = wantedOperators(words, config)
+    // Before anything is opened or made: what is wrong with prompts and models.
+    bindStages(chooseStages(firstLine(wanted), words), config, options.prompt)
     // A data folder is made by what fills it: a misspelled one must not look like one without work.
     const pipeline = await openPipeline(config, 'change')
     try {
-      const bindings = placeOn((await readVariants(pipeline)).main, bound)
+      const line = await extendMainLine(pipeline, config, wanted)
+      const bindings = bindStages(chooseStages(line, words), config, options.prompt)
       const { retry } = runOptions(config, context.stop)
       const { follow, yes } = options
       await confirmFirstRun(context, pipeline, { bindings, retry, limit: options.limit ?? null, follow, yes })

@@ -4,10 +4,10 @@ import type { ChatMessage } from '../../operators/model.ts'
 import { Prompt } from '../../operators/prompt.ts'
 import { correct } from '../../operators/reply.ts'
 import { SituError } from '../../schemas/errors.ts'
-import type { Attempt, Noun, Provenance } from '../../schemas/records.ts'
+import type { Attempt, Provenance } from '../../schemas/records.ts'
 import { hashMessages } from '../message-text.ts'
 import type { Pipeline } from '../pipeline.ts'
-import { stages } from '../topology.ts'
+import { nounOfTopic, stages } from '../topology.ts'
 import { readAt } from './lineage.ts'
 
 export interface SentMessages {
@@ -36,7 +36,7 @@ export async function sentMessages(pipeline: Pipeline, provenance: Provenance): 
   const { operator } = stage
   const input = await readAt(pipeline, provenance.input)
   if (!input) throw new SituError('DATA_UNREADABLE', `input ${provenance.input.id} is no longer in ${stage.input}`)
-  const record = await pipeline.serde.decode(operator.from as Noun, input.value)
+  const record = await pipeline.serde.decode(nounOfTopic(provenance.input.topic), input.value)
   const configured = JSON.parse(await readText(pipeline, provenance.configuration)) as Configured
   const prompt = new Prompt(stage.name, await readText(pipeline, provenance.prompt), operator.prompt?.fields ?? [])
   const pool = provenance.snapshot ? parseSnapshot(await readText(pipeline, provenance.snapshot)).demonstrations : []

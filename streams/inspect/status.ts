@@ -1,4 +1,5 @@
 import type { Counters, Task } from '../../schemas/records.ts'
+import { isIngestNoun } from '../ingest-records.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { recordsPerSecond } from '../task/pace.ts'
 import { addUp, finished, sum } from '../task/task-record.ts'
@@ -111,8 +112,8 @@ function countedIn(
   if (topic === 'dropped') return counters.reduce((total, stage) => total + sum(stage.dropped), 0)
   if (topic === 'failed') return counters.reduce((total, stage) => total + sum(stage.failed), 0)
   const writer = placed.find(({ stage }) => stage.output === topic)
-  // Articles come from elsewhere too.
-  if (writer && writer.stage.operator.to !== 'article') return operators[writer.key]?.out ?? null
+  // What is ingested comes from elsewhere too.
+  if (writer && !isIngestNoun(writer.stage.operator.to)) return operators[writer.key]?.out ?? null
   const reader = placed.find(({ stage }) => stage.input === topic && !stage.from && !stage.until)
   if (reader) return (operators[reader.key]?.in ?? 0) + (operators[reader.key]?.lag ?? 0)
   return (writer && operators[writer.key]?.out) ?? null
@@ -158,8 +159,8 @@ function checkTopics(
   for (const { key, stage } of placed) {
     const { in: taken = 0, lag = 0, out = 0 } = operators[key] ?? {}
     differences.push(...compare(`${key}: in + lag against ${stage.input}`, taken + lag, inRange(survey, stage)))
-    // Articles come from elsewhere too.
-    if (stage.operator.to === 'article') continue
+    // What is ingested comes from elsewhere too.
+    if (isIngestNoun(stage.operator.to)) continue
     differences.push(...compare(`${key}: out against ${stage.output}`, out, writtenTo(survey.topics, stage.output)))
   }
   const failed = Object.values(operators).reduce((total, stage) => total + sum(stage.failed), 0)

@@ -1,5 +1,6 @@
 import type { Task } from '../../schemas/records.ts'
 import { isIngest } from '../ingest.ts'
+import { ingestNouns, isIngestNoun } from '../ingest-records.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { sum } from '../task/task-record.ts'
 import type { Survey } from '../transports/transport.ts'
@@ -31,7 +32,7 @@ export async function verify(
   const { placed } = await readVariants(pipeline)
   const tasks = { atSurvey: await readTasks(pipeline, survey), now: await tasksNow(pipeline) }
   const outcomes = await readOutcomes(pipeline, survey, placed, tasks, stop)
-  const open = ['page', ...articleTopics(placed)]
+  const open = ingestTopics(placed)
   const ingested = await countIngested(pipeline, survey, open, stop)
   if (stop.aborted) return { differences: ['stopped before the end'], notes: [] }
   const gaps = await findGaps(pipeline, survey, placed)
@@ -115,8 +116,10 @@ function droppedFromOf({ line, stage }: PlacedStage): readonly number[] {
   return line.record?.stages.find(({ operator }) => operator === stage.name)?.droppedFrom ?? []
 }
 
-function articleTopics(placed: readonly PlacedStage[]): string[] {
-  return placed.filter(({ stage }) => stage.operator.to === 'article').map(({ stage }) => stage.output)
+/** Topics that ingests write: their own, and those of the stages that write the same nouns. */
+function ingestTopics(placed: readonly PlacedStage[]): string[] {
+  const written = placed.filter(({ stage }) => isIngestNoun(stage.operator.to)).map(({ stage }) => stage.output)
+  return [...new Set([...ingestNouns, ...written])]
 }
 
 /** Topics that were not read as they stood at the survey, and why. */

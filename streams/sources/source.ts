@@ -7,6 +7,8 @@ export interface SourceItem {
   format: 'html' | 'text' | 'markdown'
   url: string | null
   title: string | null
+  /** The object that held it, where instructions are read from a JSON format. */
+  fields?: Readonly<Record<string, unknown>>
   /** Where it lies within the input, such as `line 12` or `byte 4096`; null where the input holds it alone. */
   place: string | null
 }
@@ -29,6 +31,8 @@ export interface SourceOptions {
   textField: readonly string[]
   urlField: readonly string[]
   titleField: readonly string[]
+  /** The inputs are instructions: of a conversation the user's first turn is the text, and other fields count too. */
+  instructions: boolean
   /** Largest record in bytes; a larger one is a fault, and is never held in memory whole. */
   maxRecordBytes: number
 }
@@ -37,6 +41,7 @@ export const defaultSourceOptions: SourceOptions = {
   textField: ['text', 'content', 'html', 'body', 'markdown', 'raw_content'],
   urlField: ['url', 'source_url', 'link', 'uri'],
   titleField: ['title', 'name', 'headline'],
+  instructions: false,
   maxRecordBytes: 16 * 1024 * 1024,
 }
 
@@ -68,3 +73,6 @@ export interface Source {
    */
   read(input: SourceInput, options: SourceOptions): AsyncIterable<SourceItem | SourceFault>
 }
+
+/** Where instructions lie, for the others' text fields would be answers as often. */
+export const instructionFields: readonly string[] = ['text', 'instruction', 'prompt', 'query']

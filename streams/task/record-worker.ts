@@ -10,7 +10,7 @@ import { evidenceLimitBytes, makeEvidence } from '../evidence.ts'
 import { identify } from '../identity.ts'
 import type { Logger } from '../log.ts'
 import { type Caller, CallRefused } from '../spending/caller.ts'
-import { mainVariant, partitionOf, type Stage } from '../topology.ts'
+import { mainVariant, nounOfTopic, partitionOf, type Stage } from '../topology.ts'
 import type { Message, OutgoingMessage } from '../transports/transport.ts'
 import { CallRecorder } from './call-recorder.ts'
 import type { RetryPolicy } from './call-retries.ts'
@@ -57,9 +57,11 @@ export interface RecordWorkerPorts {
 /** Works one record of a stage: decodes it, applies the operator with retries, encodes what comes out. */
 export class RecordWorker {
   readonly #ports: RecordWorkerPorts
+  readonly #noun: Noun
 
   constructor(ports: RecordWorkerPorts) {
     this.#ports = ports
+    this.#noun = nounOfTopic(ports.binding.stage.input)
   }
 
   /**
@@ -73,7 +75,7 @@ export class RecordWorker {
     const limit = new RecordLimit(this.#ports.retry.recordTimeoutMs, this.#ports.clock, signal)
     const work = new Work(this.#ports, place, limit)
     try {
-      const record = identify(stage.operator.from, await this.#ports.serde.decode(stage.operator.from, message.value))
+      const record = identify(this.#noun, await this.#ports.serde.decode(this.#noun, message.value))
       place.id = record.id
       const applied = await work.apply(record)
       return applied instanceof Drop ? work.dropped(applied) : work.done(applied)
@@ -276,6 +278,18 @@ class WorkContext implements Context<Record<string, unknown>> {
 
   get index() {
     return this.#declared(this.#ports.index, 'index')
+  }
+
+  get benchmarks() {
+    return this.#declared(this.#ports.binding.ports.benchmarks, 'benchmarks')
+  }
+
+  get search() {
+    return this.#declared(this.#ports.binding.ports.search, 'search')
+  }
+
+  get embedder() {
+    return this.#declared(this.#ports.binding.ports.embedder, 'embedder')
   }
 
   #declared<T>(port: T | null | undefined, name: string): T {

@@ -1,14 +1,28 @@
+import type { BenchmarkIndex } from '../../operators/decontaminate/benchmark-index.ts'
 import type { DemonstrationSnapshot } from '../../operators/demonstrations.ts'
+import type { Embedder } from '../../operators/embedder.ts'
 import { canonicalJson, hash } from '../../operators/hash.ts'
 import type { Model } from '../../operators/model.ts'
 import type { Prompt } from '../../operators/prompt.ts'
+import type { Search } from '../../operators/search.ts'
 import type { Prompt as PromptRecord } from '../../schemas/records.ts'
 import type { Stage } from '../topology.ts'
+
+/** What an operator declares, and gets. */
+export interface StagePorts {
+  prompt: Prompt | null
+  model: Model | null
+  snapshot: DemonstrationSnapshot | null
+  benchmarks?: BenchmarkIndex
+  search?: Search
+  embedder?: Embedder
+}
 
 /** A stage with everything that its outputs depend on. */
 export class StageBinding {
   readonly stage: Stage
   readonly options: Record<string, unknown>
+  readonly ports: StagePorts
   readonly prompt: Prompt | null
   readonly model: Model | null
   readonly snapshot: DemonstrationSnapshot | null
@@ -17,13 +31,10 @@ export class StageBinding {
   readonly configuration: string
   #common: string | null = null
 
-  constructor(
-    stage: Stage,
-    options: Record<string, unknown>,
-    ports: { prompt: Prompt | null; model: Model | null; snapshot: DemonstrationSnapshot | null },
-  ) {
+  constructor(stage: Stage, options: Record<string, unknown>, ports: StagePorts) {
     this.stage = stage
     this.options = options
+    this.ports = ports
     this.prompt = ports.prompt
     this.model = ports.model
     this.snapshot = ports.snapshot
@@ -36,13 +47,14 @@ export class StageBinding {
       parameters: this.model?.parameters ?? null,
       limits: this.#limits(),
       snapshot: this.snapshot?.hash ?? null,
+      ...this.#others(),
     })
     this.configuration = hash(this.configurationText)
   }
 
   /** The same on another stage of this operator: none of the outputs depends on where they lie. */
   at(stage: Stage): StageBinding {
-    return new StageBinding(stage, this.options, this)
+    return new StageBinding(stage, this.options, this.ports)
   }
 
   /** Id of an output: the same work has the same id, and work done differently never has. */
@@ -62,11 +74,22 @@ export class StageBinding {
       model: this.model?.model ?? null,
       parameters: this.model?.parameters ?? null,
       limits: this.#limits(),
+      ...this.#others(),
       sample,
       index,
     })
     if (isCommon) this.#common = made
     return made
+  }
+
+  /** What stages have that do without a model as often. */
+  #others(): object {
+    const { benchmarks, search, embedder } = this.ports
+    return {
+      ...(benchmarks && { benchmarks: benchmarks.hash }),
+      ...(search && { search: search.name }),
+      ...(embedder && { embedder: embedder.name }),
+    }
   }
 
   /** They decide how much of a document is shown. */

@@ -1,6 +1,7 @@
 import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Counters } from '../../schemas/records.ts'
+import { isIngestNoun } from '../ingest-records.ts'
 import { CallRefused } from '../spending/caller.ts'
 import type { Stage } from '../topology.ts'
 import type { Claim, Message, OutgoingMessage, Transport } from '../transports/transport.ts'
@@ -251,8 +252,8 @@ export class TaskLoop {
         throw new SituError('POSITION_LOST', `${this.id}: its position is ${next}, but ${rule}`)
       }
     }
-    // Articles come from elsewhere too: they say nothing about this task.
-    if (isStored || binding.stage.operator.to === 'article') return
+    // What is ingested too says nothing about this task.
+    if (isStored || isIngestNoun(binding.stage.operator.to)) return
     const output = (await transport.topics()).find(topic => topic.name === binding.stage.output)
     if (output?.partitions === 1 && (output.written ?? 0) > 0) {
       throw new SituError('POSITION_LOST', `${this.id}: ${output.name} has records, but the task has no position`)

@@ -18,8 +18,8 @@ function article(text: string): Article {
   return { id: 'a', url: null, title: null, text, language: 'en', source: 'a.jsonl#1', input: null }
 }
 
-async function outcomeOf(text: string, context: object = { benchmarks }) {
-  return operator.apply(article(text), context as Context<DecontaminateOptions>)
+async function outcomeOf(text: string) {
+  return operator.apply(article(text), { benchmarks } as Context<DecontaminateOptions>)
 }
 
 describe('decontaminate', () => {
@@ -38,8 +38,7 @@ describe('decontaminate', () => {
     expect(await outcomeOf(text)).toEqual([{ url: null, title: null, text, language: 'en', source: 'a.jsonl#1' }])
   })
 
-  it('declares that it needs benchmarks, and fails where it has none', async () => {
+  it('declares that it needs benchmarks', () => {
     expect(operator.benchmarks).toBe(true)
-    await expect(outcomeOf(prompt, {})).rejects.toMatchObject({ code: 'OPERATOR_BUG' })
   })
 })

@@ -25,7 +25,17 @@ const situation = {
 
 function instruction(fields: Partial<Instruction> = {}): Instruction {
   const document = { id: 'd', url: 'https://example.org/', title: 'Ferries', language: 'en', text, tokens: 25 }
-  return { id: 'i', text, thought: 'notes', document, situation, provenance, ...fields }
+  return {
+    id: 'i',
+    text,
+    thought: 'notes',
+    language: null,
+    source: null,
+    document,
+    situation,
+    provenance,
+    ...fields,
+  }
 }
 
 function context(id: string, index: StatefulIndex): Context<DedupeOptions> {
@@ -83,7 +93,8 @@ describe('dedupe-instruction', () => {
   it('passes a new instruction on without the text of its document', async () => {
     const outcome = await dedupeInstruction.apply(instruction(), context('i', indexOf(dedupeInstruction)))
     const document = { id: 'd', url: 'https://example.org/', title: 'Ferries', language: 'en' }
-    expect(outcome).toEqual([{ text, thought: 'notes', document, situation, provenance }])
+    const rest = { language: null, source: null, situation, provenance, checks: null }
+    expect(outcome).toEqual([{ text, thought: 'notes', document, ...rest }])
   })
 
   it('drops near-duplicates with twin and similarity', async () => {

@@ -21,6 +21,8 @@ const record: Instruction = {
   id: 'i',
   text: good,
   thought: 'notes',
+  language: null,
+  source: null,
   document: { id: 'd', url: null, title: 'The ferry', language: 'en', text: source, tokens: 90 },
   situation: { id: 's', user, motivation, scene, ability, knowledge, extraInformation, output },
   provenance: { operator: 'instruct', version: 1, model: 'stand-in' } as Provenance,

@@ -79,11 +79,24 @@ export function record<Options>(
         return { text, finishReason: 'stop', usage: null, model: 'fake' }
       },
     },
-    get index(): never {
-      throw new Error('no index was declared')
+    get index() {
+      return undeclared('index')
+    },
+    get benchmarks() {
+      return undeclared('benchmarks')
+    },
+    get search() {
+      return undeclared('search')
+    },
+    get embedder() {
+      return undeclared('embedder')
     },
     showed: ids => shown.push([...ids]),
     signal: new AbortController().signal,
   }
   return { context, requests, shown }
+}
+
+function undeclared(name: string): never {
+  throw new Error(`no ${name} was declared`)
 }

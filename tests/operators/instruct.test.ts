@@ -15,6 +15,8 @@ describe('instruct', () => {
     expect(await instruct.apply(situation, context)).toEqual([
       {
         text: reply.instruction,
+        language: null,
+        source: null,
         thought: reply.thought,
         document: { ...situation.document, tokens: tokenizer.count(situation.document.text) },
         situation: { id: situation.id, ...fields },

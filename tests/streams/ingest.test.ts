@@ -6,8 +6,10 @@ import type { Noun, Records } from '../../schemas/records.ts'
 import { Serde } from '../../schemas/serde.ts'
 import type { Clock } from '../../streams/clock.ts'
 import { defaultIngestOptions, dryRun, Ingest, type IngestCounts, type IngestOptions } from '../../streams/ingest.ts'
+import { type IngestNoun, ingestNouns } from '../../streams/ingest-records.ts'
 import { defaultInputOptions, type InputEvent, readInputs } from '../../streams/inputs/read-inputs.ts'
 import { MemoryRegistry } from '../../streams/registries/memory.ts'
+import { instructionFields } from '../../streams/sources/source.ts'
 import { sum } from '../../streams/task/task-record.ts'
 import { MemoryTransport } from '../../streams/transports/memory.ts'
 import type { OutgoingMessage, Transport } from '../../streams/transports/transport.ts'
@@ -34,7 +36,7 @@ let clock: ManualClock
 beforeEach(async () => {
   transport = new MemoryTransport({ now: () => 1_700_000_000_000 })
   await transport.createTopics(
-    ['page', 'article', 'failed', 'task'].map(name => ({
+    [...ingestNouns, 'failed', 'task'].map(name => ({
       name: `t.${name}`,
       partitions: 2,
       compacted: name === 'failed' || name === 'task',
@@ -63,12 +65,22 @@ function ingest(options: Partial<IngestOptions> = {}, limits: Transport['limits'
   return new Ingest(ports, { ...defaultIngestOptions, name: 'u1', ...options })
 }
 
-function fromStdin(stdin: AsyncIterable<Uint8Array>): (signal: AbortSignal) => AsyncIterable<InputEvent> {
-  return signal => readInputs(['-'], { ...defaultInputOptions, stdin }, signal)
+function fromStdin(
+  stdin: AsyncIterable<Uint8Array>,
+  source = defaultInputOptions.source,
+): (signal: AbortSignal) => AsyncIterable<InputEvent> {
+  return signal => readInputs(['-'], { ...defaultInputOptions, source, stdin }, signal)
 }
 
 function run(content: string | Uint8Array, options: Partial<IngestOptions> = {}): Promise<IngestCounts> {
   return ingest(options).run(fromStdin(chunksOf(content)), new AbortController().signal)
+}
+
+/** As of `situ ingest --as instruction` and the like. */
+function runInstructions(rows: readonly object[], as: IngestNoun): Promise<IngestCounts> {
+  const source = { ...defaultInputOptions.source, textField: instructionFields, instructions: true }
+  const content = rows.map(row => `${JSON.stringify(row)}\n`).join('')
+  return ingest({ as }).run(fromStdin(chunksOf(content), source), new AbortController().signal)
 }
 
 async function records<N extends Noun>(noun: N, partition = 0): Promise<Records[N][]> {
@@ -100,6 +112,52 @@ describe('Ingest', () => {
       { id: hash('a'), url: 'u', title: null, text: 'a', language: null, source: 'stdin line 1', input: null },
     ])
     expect(await records('page')).toEqual([])
+  })
+
+  it('writes instructions that were made elsewhere, with their document, language and id', async () => {
+    const document = { title: 'T', url: 'https://example.org/', text: 'Some text.' }
+    const rows = [
+      { id: 'a-1', text: 'a', language: 'en-GB', document },
+      { instruction: 'b', document: null },
+      { id: 3, text: 'a' },
+    ]
+    expect(await runInstructions(rows, 'instruction')).toMatchObject({ in: 3, done: 3 })
+    const none = { thought: '', situation: null, provenance: null }
+    expect(await records('instruction')).toEqual([
+      {
+        ...none,
+        id: hash('a', 'Some text.'),
+        text: 'a',
+        language: 'en',
+        document: { id: hash('Some text.'), ...document, language: null, tokens: 3 },
+        source: 'stdin line 1 (a-1)',
+      },
+      { ...none, id: hash('b'), text: 'b', language: null, document: null, source: 'stdin line 2' },
+      { ...none, id: hash('a'), text: 'a', language: null, document: null, source: 'stdin line 3 (3)' },
+    ])
+  })
+
+  it('takes the first turn of the user of a conversation as a real instruction', async () => {
+    const rows = [
+      {
+        conversations: [
+          { from: 'system', value: 'Be brief.' },
+          { from: 'human', value: 'a' },
+        ],
+      },
+      {
+        messages: [{ role: 'assistant', content: 'Hello' }, ...['b', 'c'].map(content => ({ role: 'user', content }))],
+      },
+      { messages: [{ role: 'user', content: [{ type: 'image_url' }, { type: 'text', text: 'd' }] }] },
+      { messages: [{ role: 'assistant', content: 'No user here.' }] },
+      { messages: 'none' },
+    ]
+    expect(await runInstructions(rows, 'real-instruction')).toMatchObject({ in: 5, failed: { INPUT_MALFORMED: 2 } })
+    expect((await records('real-instruction')).map(({ text }) => text)).toEqual(['a', 'b', 'd'])
+    const [letter] = await records('failed', 1)
+    expect(letter?.message).toBe(
+      'stdin line 4: no text in text, instruction, prompt, query, and no turn of a user; the fields are messages (an array)',
+    )
   })
 
   it('counts what is there already, in the same batch and in another ingest', async () => {

@@ -10,6 +10,7 @@ import { ancestors, descendants, findRecord } from '../../streams/inspect/lineag
 import { readStatus, type Status } from '../../streams/inspect/status.ts'
 import { listVariants } from '../../streams/inspect/variants.ts'
 import { verify } from '../../streams/inspect/verify.ts'
+import { chooseStages, findStage } from '../../streams/main-line.ts'
 import { StandIn } from '../../streams/models/stand-in.ts'
 import type { Pipeline } from '../../streams/pipeline.ts'
 import { promote, removeVariant } from '../../streams/promotion.ts'
@@ -17,10 +18,10 @@ import { prepareReplay, type ReplayRange, stagesThrough } from '../../streams/re
 import { applyRetention as applyRetentionOf } from '../../streams/retention.ts'
 import { Run, type RunOptions } from '../../streams/run.ts'
 import { StageBinding } from '../../streams/task/stage-binding.ts'
-import { nounOfTopic, partitionOf, type Stage, selectStages, stages } from '../../streams/topology.ts'
+import { nounOfTopic, partitionOf, type Stage, stages } from '../../streams/topology.ts'
 import type { RetentionOptions } from '../../streams/transports/embedded/retention.ts'
 import { MemoryLog } from '../../streams/transports/memory.ts'
-import { confirmStage, placeOn, readVariants } from '../../streams/variants.ts'
+import { confirmStage, readVariants } from '../../streams/variants.ts'
 import { defaults, fasterClock, memoryPipeline, silent } from '../support/pipeline.ts'
 
 const { config } = readConfig({}, {})
@@ -86,7 +87,8 @@ async function addArticles({ transport, serde, partitions }: Pipeline, from: num
 const chain = ['dedupe-document', 'situate', 'instruct', 'dedupe-instruction']
 
 async function runMain(pipeline: Pipeline, model: Model, changed: Changed = {}, options: Partial<RunOptions> = {}) {
-  const bindings = placeOn((await readVariants(pipeline)).main, bind(selectStages(chain), model, changed))
+  const { main } = await readVariants(pipeline)
+  const bindings = bind(chooseStages(main.stages, chain), model, changed)
   return new Run(pipeline, { ...defaults, ...options, bindings }, silent).work()
 }
 
@@ -99,12 +101,12 @@ interface Wanted extends Changed {
 
 async function replay(pipeline: Pipeline, operator: string, model: Model, wanted: Wanted) {
   const { variant, through, range, run, ...changed } = wanted
-  const [first] = selectStages([operator])
-  if (!first) throw new Error('no such operator')
+  const { main } = await readVariants(pipeline)
+  const first = findStage(main.stages, operator)
   const bindings = await prepareReplay(pipeline, config, {
     variant,
     range: { from: null, until: null, limit: null, ...range },
-    bindings: bind(stagesThrough(first, through, stages), model, changed),
+    bindings: bind(stagesThrough(first, through, main.stages), model, changed),
   })
   return new Run(pipeline, { ...defaults, ...run, bindings }, silent).work()
 }
@@ -170,7 +172,7 @@ describe('replay', () => {
       await recordsOf(pipeline, 'instruction.brief', 'instruction'),
     ]
     expect(new Set([...main, ...own].map(({ id }) => id)).size).toBe(80)
-    expect(own.map(({ situation }) => situation.id).sort()).toEqual(main.map(({ situation }) => situation.id).sort())
+    expect(own.map(({ situation }) => situation?.id).sort()).toEqual(main.map(({ situation }) => situation?.id).sort())
     const { operators, topics } = await soundStatus(pipeline)
     expect(operators['instruct.brief']).toMatchObject({ in: 40, done: 40, out: 40, lag: 0 })
     expect(operators.instruct).toMatchObject({ in: 40, done: 40, out: 40, lag: 0 })
@@ -238,7 +240,7 @@ describe('replay', () => {
     const pipeline = await workedPipeline(20, model)
     await replay(pipeline, 'instruct', model, { variant: 'part', range: { from: '5', until: '15', limit: 4 } })
     const own = await recordsOf(pipeline, 'instruction.part', 'instruction')
-    expect(own.map(({ provenance }) => provenance.input.offset).sort()).toEqual([5, 6, 7, 8])
+    expect(own.map(({ provenance }) => provenance?.input.offset).sort()).toEqual([5, 6, 7, 8])
     expect((await soundStatus(pipeline)).operators['instruct.part']).toMatchObject({ in: 4, done: 4, lag: 0 })
     await replay(pipeline, 'instruct', model, { variant: 'part', range: { from: '5', until: '15', limit: 4 } })
     expect(model.calls.instruction).toBe(24)
@@ -247,7 +249,7 @@ describe('replay', () => {
     const from = new Date(value.messages[0].timestamp).toISOString()
     await replay(pipeline, 'instruct', model, { variant: 'late', range: { from } })
     const late = await recordsOf(pipeline, 'instruction.late', 'instruction')
-    expect(Math.min(...late.map(({ provenance }) => provenance.input.offset))).toBeLessThanOrEqual(12)
+    expect(Math.min(...late.map(({ provenance }) => provenance?.input.offset ?? Number.NaN))).toBeLessThanOrEqual(12)
     await soundStatus(pipeline)
   })
 
@@ -256,7 +258,7 @@ describe('replay', () => {
     const pipeline = await workedPipeline(30, model, 3)
     await replay(pipeline, 'instruct', model, { variant: 'part', range: { limit: 7 } })
     const own = await recordsOf(pipeline, 'instruction.part', 'instruction')
-    const counts = Map.groupBy(own, ({ provenance }) => provenance.input.partition)
+    const counts = Map.groupBy(own, ({ provenance }) => provenance?.input.partition)
     expect([...counts.values()].map(({ length }) => length).sort()).toEqual([2, 2, 3])
     await soundStatus(pipeline)
   })
@@ -330,7 +332,7 @@ describe('replay', () => {
 })
 
 function loadPromptHash(added: string): string {
-  const [stage] = selectStages(['instruct'])
+  const [stage] = chooseStages(stages, ['instruct'])
   if (!stage) throw new Error('no such operator')
   return new Prompt('instruct', loadPrompt(stage).text + added, stage.operator.prompt?.fields ?? []).hash
 }
@@ -455,7 +457,7 @@ describe('promote', () => {
     await promote(pipeline, config, 'brief')
     await addArticles(pipeline, 3, 5)
     const confirm = (stage: Stage) => confirmStage(pipeline, 'main', stage)
-    const bindings = placeOn(former, bind(selectStages(chain), model))
+    const bindings = bind(chooseStages(former.stages, chain), model)
     const run = new Run(pipeline, { ...defaults, confirm, bindings }, silent).work()
     expect((await codeOf(run))[0]).toBe('CONFIGURATION_CHANGED')
     expect(await recordsOf(pipeline, 'instruction', 'instruction')).toHaveLength(3)

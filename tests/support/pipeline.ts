@@ -10,7 +10,7 @@ import type { Pipeline } from '../../streams/pipeline.ts'
 import { MemoryRegistry } from '../../streams/registries/memory.ts'
 import { Run, type RunOptions } from '../../streams/run.ts'
 import { StageBinding } from '../../streams/task/stage-binding.ts'
-import { nounOfTopic, type Stage, topicSpecs } from '../../streams/topology.ts'
+import { nounOfTopic, type Stage, topicNouns, topicSpecs } from '../../streams/topology.ts'
 import { MemoryLog, MemoryTransport } from '../../streams/transports/memory.ts'
 import type { Message } from '../../streams/transports/transport.ts'
 
@@ -38,9 +38,8 @@ export async function memoryPipeline(
   const serde = new Serde(registry)
   const specs = topicSpecs(partitions)
   await transport.createTopics(specs)
-  for (const { name } of specs) {
-    await serde.register(`${name}-value`, nounOfTopic(name))
-  }
+  const names = new Set([...topicNouns, ...specs.map(({ name }) => name)])
+  for (const name of names) await serde.register(`${name}-value`, nounOfTopic(name))
   return { transport, registry, serde, clock, partitions, close: () => transport.close() }
 }
 

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { messageOf } from '../../../schemas/errors.ts'
 import type { SourceFault, SourceItem, SourceOptions } from '../source.ts'
+import { firstUserTurn } from './conversation.ts'
 import { fault, looksLikeHtml, notUtf8, shown } from './text.ts'
 
 /** The bytes of one JSON value. */
@@ -42,9 +43,9 @@ function readRecord({ bytes, place, offset }: RawRecord, options: SourceOptions)
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
     return fault('INPUT_MALFORMED', `${typeName(value)}, not an object`, place, bytes)
   }
-  const text = textOf(value, options.textField)
+  const text = textOf(value, options.textField) ?? (options.instructions ? turnOf(value) : null)
   if (!text) {
-    const wanted = `no text in ${options.textField.join(', ')}`
+    const wanted = `no text in ${options.textField.join(', ')}${options.instructions ? ', and no turn of a user' : ''}`
     return fault('INPUT_MALFORMED', `${wanted}; the fields are ${fieldNames(value)}`, place, bytes)
   }
   return {
@@ -53,8 +54,14 @@ function readRecord({ bytes, place, offset }: RawRecord, options: SourceOptions)
     format: formatOf(text.name, text.content),
     url: textOf(value, options.urlField)?.content || null,
     title: textOf(value, options.titleField)?.content || null,
+    ...(options.instructions && { fields: value as Record<string, unknown> }),
     place,
   }
+}
+
+function turnOf(record: object): { name: string; content: string } | null {
+  const content = firstUserTurn(record)
+  return content === null ? null : { name: 'text', content: content.toWellFormed() }
 }
 
 /** The first of the fields that holds a text, an empty one only where no other does. */

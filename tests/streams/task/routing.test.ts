@@ -6,7 +6,7 @@ import { contentId } from '../../../streams/identity.ts'
 import { readStatus } from '../../../streams/inspect/status.ts'
 import { verify } from '../../../streams/inspect/verify.ts'
 import type { Pipeline } from '../../../streams/pipeline.ts'
-import { partitionOf, type Stage, selectStages } from '../../../streams/topology.ts'
+import { partitionOf, type Stage, stages } from '../../../streams/topology.ts'
 import { MemoryLog } from '../../../streams/transports/memory.ts'
 import type { Message } from '../../../streams/transports/transport.ts'
 import { memoryPipeline, toyRun } from '../../support/pipeline.ts'
@@ -37,7 +37,7 @@ async function recordsOf<N extends Noun>(pipeline: Pipeline, noun: N): Promise<R
 
 /** The real stage, or one that works as a test wants in its place. */
 function dedupeStage(apply?: Operator['apply']): Stage {
-  const [stage] = selectStages(['dedupe-document'])
+  const stage = stages.find(({ name }) => name === 'dedupe-document')
   if (!stage) throw new Error('no stage dedupe-document')
   return apply ? { ...stage, operator: { ...stage.operator, apply } } : stage
 }
