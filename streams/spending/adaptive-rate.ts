@@ -1,8 +1,8 @@
 import { StrayRefusals } from './stray-refusals.ts'
 
-/** The first ramp: where it begins, and how long it takes to double. At 200 a second it has cost 0.4 s. */
+/** The first ramp: where it begins, and how long it takes to double. At 200 a second it has cost 0.8 s. */
 const startPerSecond = 20
-const doublingMs = 200
+const doublingMs = 400
 const leastPerSecond = 1 / 60
 const mostPerSecond = 1e6
 /** A decrease shows in the answers only after a while: until then no further one. */
