@@ -18,8 +18,8 @@ export async function run(options: ScriptOptions): Promise<void> {
 }
 
 async function bounceAll(run: FaultRun, options: ScriptOptions): Promise<Figure[]> {
-  const documents = sizeOf(options, 'documents', options.short ? 100 : 5_000)
-  const portion = sizeOf(options, 'portion', options.short ? 50 : 500)
+  const documents = sizeOf(options, 'documents', options.short ? 100 : 5_010)
+  const portion = sizeOf(options, 'portion', options.short ? 50 : 501)
   const bounces = sizeOf(options, 'bounces', options.short ? 2 : 6)
   const downSeconds = sizeOf(options, 'down', options.short ? 5 : 120)
   const latencyMs = sizeOf(options, 'latency', options.short ? 500 : 200)
