@@ -1,7 +1,7 @@
 import { add, type Estimate, exactly, times, unknown } from './statistics.ts'
 
 /** What the first calls lose, while an endpoint's rate is not known yet; see spending/adaptive-rate.ts. */
-const rampSeconds = 0.4
+const rampSeconds = 0.8
 
 /** What a stage with a model does, for the time that it takes. */
 export interface Workload {

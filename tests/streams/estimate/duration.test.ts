@@ -19,7 +19,7 @@ describe('the time of a run', () => {
       ...base,
       workloads: [work('a', 100, 2_000), work('b', 100, 1_000)],
     })
-    expect([seconds.value, boundBy]).toEqual([expect.closeTo(20 + 6 + 0.4, 6), 'a, 10 at once'])
+    expect([seconds.value, boundBy]).toEqual([expect.closeTo(20 + 6 + 0.8, 6), 'a, 10 at once'])
   })
 
   it('is set by a limit per minute over both stages, where that is tighter', () => {
@@ -27,7 +27,7 @@ describe('the time of a run', () => {
     const limited = (limit: { requests?: number; tokens?: number }) =>
       estimateDuration({ ...base, workloads, limits: new Map([['fake model', limit]]) })
     expect(limited({ requests: 100 })).toMatchObject({ boundBy: 'requests per minute of fake' })
-    expect(limited({ requests: 100 }).seconds.value).toBeCloseTo(120 + 0.4 + 0.4, 6)
+    expect(limited({ requests: 100 }).seconds.value).toBeCloseTo(120 + 0.4 + 0.8, 6)
     expect(limited({ tokens: 50_000 })).toMatchObject({ boundBy: 'tokens per minute of fake' })
   })
 
