@@ -7,11 +7,11 @@ import type { Prompt } from './prompt.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
 /** What a chat template puts around two messages, with some room to spare. */
-const chatTokens = 16
+export const chatTokens = 16
 /** What a part may cost more than counted alone, because it is encoded together with what stands around it. */
 const seamTokens = 4
 /** A document cut shorter than this says too little to work from. */
-const leastDocumentTokens = 64
+export const leastDocumentTokens = 64
 /** Titles and addresses come from the web, and some are long. */
 const maxLineCharacters = 300
 
@@ -111,7 +111,11 @@ export function line(value: string | null): string {
   return value === null ? '' : value.slice(0, maxLineCharacters).toWellFormed().replace(/\s+/g, ' ').trim()
 }
 
-function promptLimit({ options, model }: Material<PromptOptions>): number {
+/** Tokens that the messages may have. */
+export function promptLimit({
+  options,
+  model,
+}: Pick<Material<Pick<PromptOptions, 'maxPromptTokens'>>, 'options' | 'model'>): number {
   return model ? Math.min(options.maxPromptTokens, model.contextTokens - model.replyTokens) : options.maxPromptTokens
 }
 
@@ -120,14 +124,19 @@ function shorten(
   maxTokens: number,
   tokenizer: Tokenizer,
 ): { text: string; tokens: number; cut: boolean } {
-  const text = guard(document)
+  const text = guard(document, 'document')
   if (tokens !== undefined && tokens <= maxTokens && text === document) return { text, tokens, cut: false }
   return tokenizer.cut(text, maxTokens)
 }
 
-/** A line of the text that is a marker of the prompt's gets a space, so that it can't end the document. */
-function guard(text: string): string {
-  return text.replace(/^([ \t]*<\/?document)(>[ \t]*)$/gim, '$1 $2')
+/** A line of the text that is a marker of the prompt's gets a space, so that it can't end what the marker begins. */
+export function guard(text: string, marker: 'document' | 'instruction'): string {
+  return text.replace(markers[marker], '$1 $2')
+}
+
+const markers = {
+  document: /^([ \t]*<\/?document)(>[ \t]*)$/gim,
+  instruction: /^([ \t]*<\/?instruction)(>[ \t]*)$/gim,
 }
 
 /** Tokens of a prompt's parts. What comes back from record to record is counted once. */
@@ -159,7 +168,7 @@ class PromptSize {
   of(demonstration: Demonstration): { demonstration: Demonstration; tokens: number } {
     const known = this.#demonstrations.get(demonstration)
     if (known) return known
-    const { text } = this.#tokenizer.cut(guard(demonstration.document), this.#maxDocumentTokens)
+    const { text } = this.#tokenizer.cut(guard(demonstration.document, 'document'), this.#maxDocumentTokens)
     const guarded = { ...demonstration, document: text }
     const tokens = this.#tokenizer.count(this.#prompt.demonstrate(guarded, 100)) + seamTokens
     const measured = { demonstration: guarded, tokens }

@@ -2,12 +2,14 @@ import { decontaminateInstruction } from './decontaminate.ts'
 import { dedupeDocument, dedupeInstruction } from './dedupe.ts'
 import { extract } from './extract.ts'
 import { instruct } from './instruct.ts'
+import { retrieve } from './retrieve.ts'
 import { situate } from './situate.ts'
 
 /** The only list of operators, in the order of the chain: command line, groups, metrics and topics derive from it. */
 export const operators = {
   extract,
   'dedupe-document': dedupeDocument,
+  retrieve,
   situate,
   instruct,
   decontaminate: decontaminateInstruction,

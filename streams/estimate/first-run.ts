@@ -42,6 +42,7 @@ export async function confirmFirstRun(
   if (paid.some(({ stage }) => hasCalled(stage, tasks))) return
   const own = { bindings, pipeline, config, log, retry, limit }
   const estimation = await Estimation.begin({ ...own, sample: 0, seed: 0, most: mostInputs, signal: stop })
+  await estimation.close()
   // The run that follows ends at once.
   if (stop.aborted) return
   const forecast = await estimation.withoutCalls()
