@@ -12,6 +12,8 @@ export interface OpenSearch extends Search {
 /** A search as configured: what its results depend on is known before anything is opened. */
 export interface SearchSource {
   readonly name: string
+  /** Whether others are asked, so that nothing is searched just to see what would be found. */
+  readonly isRemote: boolean
   /** @throws {SituError} DATA_* */
   open(pipeline: Pipeline): Promise<OpenSearch>
 }
@@ -20,10 +22,11 @@ export interface SearchSource {
 export function createSearch(config: Config): SearchSource {
   const { search } = config
   if (search.kind === 'full-text') {
-    return { name: fullTextName, open: pipeline => FullTextSearch.open(pipeline, config) }
+    return { name: fullTextName, isRemote: false, open: pipeline => FullTextSearch.open(pipeline, config) }
   }
   return {
     name: webSearchName(search),
+    isRemote: true,
     async open() {
       // Its client is loaded only where it is used.
       const { SearxngSearch } = await import('./searxng.ts')

@@ -137,8 +137,13 @@ async function guessFigures(search: OpenSearch, pairs: readonly Case[]): Promise
   }))
   const changed = poorer.filter(({ keywords }, index) => keywords.length < (pairs[index]?.keywords.length ?? 0)).length
   const outcomes = await findAll(search, poorer)
-  const value = share(outcomes, one => isRight(one) && isTaken(one))
-  return [{ name: `all, right document first, ${changed} pairs without keywords that guess the title`, value }]
+  const taken = outcomes.filter(one => isTaken(one))
+  const how = `${changed} of ${pairs.length} pairs without keywords that guess the title`
+  return [
+    { name: `right document first, ${how}`, value: share(outcomes, one => isRight(one) && isTaken(one)) },
+    { name: `precision at 1 of those taken, ${how}`, value: share(taken, isRight) },
+    { name: `right document among three, ${how}`, value: share(outcomes, isAmong) },
+  ]
 }
 
 function isGuess(

@@ -161,7 +161,7 @@ export class IndexFile {
 
   #rank(terms: readonly Term[], limit: number): Hit[] {
     const size = this.#size()
-    const measured = terms.map(({ text, weight }) => ({ match: `"${text}"`, ...this.#measure(text, weight, size) }))
+    const measured = terms.map(term => ({ match: `"${term.text}"`, ...this.#measure(term, size) }))
     const whole = measured.reduce((sum, { most }) => sum + most, 0)
     const known = measured.filter(({ factor }) => factor > 0)
     if (known.length === 0) return []
@@ -185,9 +185,11 @@ export class IndexFile {
    * What a term can score at most, and by what SQLite's score is multiplied: its rarity is never negative here, as it
    * is in the original formula, so that words in most documents still count and a few documents can be told apart.
    */
-  #measure(text: string, weight: number, size: number): { most: number; factor: number } {
+  #measure({ text, weight, isWhole }: Term, size: number): { most: number; factor: number } {
     const row = this.#database.statement('SELECT count(*) AS count FROM word WHERE word MATCH ?').get(`"${text}"`)
     const count = Number(row?.count)
+    // That nobody puts it in these words says nothing about the documents.
+    if (count === 0 && isWhole) return { most: 0, factor: 0 }
     const rarity = Math.log(1 + (size - count + 0.5) / (count + 0.5))
     const theirs = Math.max(leastRarity, Math.log((size - count + 0.5) / (count + 0.5)))
     const most = weight * rarity

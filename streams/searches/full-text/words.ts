@@ -6,6 +6,8 @@ export interface Term {
   /** Words with a space between them, which must follow each other; no syntax is in it. */
   text: string
   weight: number
+  /** A keyword of several words, as a whole. */
+  isWhole: boolean
 }
 
 /** A keyword as a whole weighs half a word more: documents that only hold its words come after it. */
@@ -28,14 +30,14 @@ export function toIndexed(text: string): string {
 
 /** The terms of some keywords: each word once, and each keyword of several words as a whole. */
 export function termsOf(keywords: readonly string[]): Term[] {
-  const terms = new Map<string, number>()
+  const terms = new Map<string, Term>()
   for (const keyword of keywords) {
     const words = wordsOf(keyword)
-    for (const text of words) terms.set(text, 1)
+    for (const text of words) terms.set(text, { text, weight: 1, isWhole: false })
     const whole = words.join(' ')
-    if (words.length > 1 && !terms.has(whole)) terms.set(whole, wholeWeight)
+    if (words.length > 1 && !terms.has(whole)) terms.set(whole, { text: whole, weight: wholeWeight, isWhole: true })
   }
-  return [...terms].slice(0, maxTerms).map(([text, weight]) => ({ text, weight }))
+  return [...terms.values()].slice(0, maxTerms)
 }
 
 function wordsOf(keyword: string): string[] {
