@@ -1,7 +1,9 @@
 import { decontaminateInstruction } from './decontaminate.ts'
 import { dedupeDocument, dedupeInstruction } from './dedupe.ts'
+import { examine } from './examine.ts'
 import { extract } from './extract.ts'
 import { instruct } from './instruct.ts'
+import { mask } from './mask.ts'
 import { retrieve } from './retrieve.ts'
 import { situate } from './situate.ts'
 
@@ -9,9 +11,11 @@ import { situate } from './situate.ts'
 export const operators = {
   extract,
   'dedupe-document': dedupeDocument,
+  mask,
   retrieve,
   situate,
   instruct,
+  examine,
   decontaminate: decontaminateInstruction,
   'dedupe-instruction': dedupeInstruction,
 } as const

@@ -31,6 +31,7 @@ export const command = defineCommand({
     'maxAttempts',
     'backoffMs',
     'standInLatencyMs',
+    'recipe',
     'benchmarks',
     'drainSeconds',
     ...spendingSettingNames,

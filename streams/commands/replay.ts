@@ -30,6 +30,7 @@ export const command = defineCommand({
     'maxAttempts',
     'backoffMs',
     'standInLatencyMs',
+    'recipe',
     'benchmarks',
     ...spendingSettingNames,
     ...kafkaSettingNames,

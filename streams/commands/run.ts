@@ -46,6 +46,7 @@ export const command = defineCommand({
     'retentionDays',
     'retentionBytes',
     'standInLatencyMs',
+    'recipe',
     'benchmarks',
     'metricsPort',
     'metricsHost',
