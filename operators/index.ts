@@ -1,10 +1,13 @@
+import { attribute } from './attribute.ts'
+import { conceive } from './conceive.ts'
 import { decontaminateInstruction } from './decontaminate.ts'
-import { dedupeDocument, dedupeInstruction } from './dedupe.ts'
+import { dedupeDocument, dedupeInstruction, dedupeReal } from './dedupe.ts'
 import { examine } from './examine.ts'
 import { extract } from './extract.ts'
 import { instruct } from './instruct.ts'
 import { mask } from './mask.ts'
 import { retrieve } from './retrieve.ts'
+import { scoreInstruction, scoreReal } from './score.ts'
 import { situate } from './situate.ts'
 
 /** The only list of operators, in the order of the chain: command line, groups, metrics and topics derive from it. */
@@ -12,12 +15,18 @@ export const operators = {
   extract,
   'dedupe-document': dedupeDocument,
   mask,
-  retrieve,
   situate,
   instruct,
   examine,
   decontaminate: decontaminateInstruction,
   'dedupe-instruction': dedupeInstruction,
+  score: scoreInstruction,
+  // The branch of demonstrations, which begins at people's instructions.
+  'dedupe-real': dedupeReal,
+  'score-real': scoreReal,
+  conceive,
+  retrieve,
+  attribute,
 } as const
 
 export type OperatorName = keyof typeof operators

@@ -1,7 +1,17 @@
 import { z } from 'zod'
 import { SituError } from '../schemas/errors.ts'
 import type { Concept, Excerpt } from '../schemas/records.ts'
-import { chatTokens, guard, leastDocumentTokens, line, promptLimit } from './composition.ts'
+import {
+  chatTokens,
+  guard,
+  leastDocumentTokens,
+  line,
+  maxInstructionTokens,
+  maxPromptTokens,
+  promptLimit,
+  seamTokens,
+  tokenLimit,
+} from './composition.ts'
 import type { ChatMessage } from './model.ts'
 import { type Context, drop, type Material, type Operator } from './operator.ts'
 import { ask } from './reply.ts'
@@ -19,30 +29,12 @@ const optionsSchema = z.strictObject({
     .boolean()
     .default(true)
     .describe('Ask a model which of the documents serves the instruction; otherwise the first one is taken.'),
-  maxDocumentTokens: z
-    .int()
-    .min(leastDocumentTokens)
-    .max(1_000_000)
+  maxDocumentTokens: tokenLimit
     .default(4096)
     .describe('Tokens that are kept of the document; it is cut at the end of a sentence.'),
-  maxCandidateTokens: z
-    .int()
-    .min(leastDocumentTokens)
-    .max(1_000_000)
-    .default(1000)
-    .describe('Tokens of each document that the model is shown.'),
-  maxInstructionTokens: z
-    .int()
-    .min(leastDocumentTokens)
-    .max(1_000_000)
-    .default(1000)
-    .describe('Tokens of the instruction that the model is shown.'),
-  maxPromptTokens: z
-    .int()
-    .min(256)
-    .max(1_000_000)
-    .default(7500)
-    .describe("Tokens of the whole prompt, at most the model's context less its reply."),
+  maxCandidateTokens: tokenLimit.default(1000).describe('Tokens of each document that the model is shown.'),
+  maxInstructionTokens,
+  maxPromptTokens,
 })
 
 export type RetrieveOptions = z.output<typeof optionsSchema>
@@ -158,9 +150,6 @@ function compose(record: Concept, found: readonly FoundDocument[], material: Com
   })
   return prompt.fill({ ...values, documents: shown.join('\n\n') })
 }
-
-/** What a text may cost more than counted alone, because it is encoded together with what stands around it. */
-const seamTokens = 4
 
 function frame({ title, url }: FoundDocument, number: number, text: string): string {
   const head = `Document ${number}: ${line(title)} ${line(url)}`.trimEnd()

@@ -87,7 +87,7 @@ async function readFound(pipeline: Pipeline, ids: readonly string[]): Promise<Fo
   const read = async (id: string) => {
     const message = await pipeline.transport.get(topic, id)
     if (!message) throw new SituError('DATA_UNREADABLE', `document ${id}, which was shown, is not in ${topic}`)
-    return { ...(await pipeline.serde.decode('document', message.value)), relevance: 0 }
+    return { ...(await pipeline.serde.decode(nounOfTopic(topic) as 'document', message.value)), relevance: 0 }
   }
   return Promise.all(ids.map(read))
 }

@@ -3,7 +3,7 @@ import { SituError } from '../../schemas/errors.ts'
 import type { Document } from '../../schemas/records.ts'
 import type { Config } from '../config.ts'
 import { isOnKafka, type Pipeline } from '../pipeline.ts'
-import { Outputs } from '../topology.ts'
+import { nounOfTopic, Outputs } from '../topology.ts'
 import type { Message } from '../transports/transport.ts'
 import { readVariants } from '../variants.ts'
 import { type Entry, type Hit, type Indexed, IndexFile } from './full-text/index-file.ts'
@@ -101,7 +101,7 @@ export class FullTextSearch implements OpenSearch {
   }
 
   async #entryOf(message: Message): Promise<Entry | null> {
-    const document = await this.#pipeline.serde.decodeOwn('document', message.value)
+    const document = await this.#decode(message)
     if (!document) return null
     const { id, title, text } = document
     return { id, partition: message.partition, offset: message.offset, title, text }
@@ -123,13 +123,19 @@ export class FullTextSearch implements OpenSearch {
     return (await this.#read({ partition, offset, id, relevance: 0 })) !== null
   }
 
+  /** Null for what is no document. */
+  async #decode({ value }: Message): Promise<Document | null> {
+    // A stage put in behind writes documents of a noun of its own, with all the fields of a document.
+    const noun = nounOfTopic(this.#topic) as 'document'
+    return this.#pipeline.serde.decodeOwn(noun, value)
+  }
+
   /** The document; null where it is not there any more. */
   async #read({ partition, offset, id, relevance }: Hit): Promise<FoundDocument | null> {
-    const { transport, serde } = this.#pipeline
+    const { transport } = this.#pipeline
     for await (const { messages } of transport.read(this.#topic, partition, offset, { maxMessages: 1 })) {
       const [message] = messages
-      const document: Document | null =
-        message?.offset === offset ? await serde.decodeOwn('document', message.value) : null
+      const document = message?.offset === offset ? await this.#decode(message) : null
       if (document?.id !== id) return null
       const { url, title, language, text } = document
       return { id, url, title, language, text, relevance }

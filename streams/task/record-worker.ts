@@ -146,7 +146,7 @@ class Work {
       const id = this.#binding.outputId(this.#place.id ?? '', this.#demonstrations, 0, index)
       const made: Record<string, unknown> = { ...draft, id }
       if (hasInput(noun)) made.input = this.#place
-      if (provenance) made.provenance = provenance
+      if (provenance) made[stage.operator.provenanceField ?? 'provenance'] = provenance
       return this.#message(stage.output, noun, made as unknown as Records[Noun])
     })
     return this.#outcome({ kind: 'done', out: messages.length }, messages)
