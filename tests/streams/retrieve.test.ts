@@ -125,6 +125,21 @@ describe('retrieve in a run', () => {
     expect(matches).toBe(true)
   })
 
+  it('finds documents as the stages put in behind have left them', async () => {
+    const config = configure()
+    const pipeline = await memoryPipeline()
+    await extendMainLine(pipeline, config, ['mask'])
+    await writeDocuments(pipeline, [{ ...ferry, text: `${ferry.text} Ask pilot@example.org.` }])
+    const input = { id: 'document-1', topic: 'document', partition: 0, offset: 0 }
+    const masked = { id: 'masked-1', url: null, language: 'en', source: null, pii: { email: 1 }, input, ...ferry }
+    const value = pipeline.serde.encode('masked', masked)
+    await pipeline.transport.produce([{ topic: 'masked', partition: 0, key: masked.id, ...value }])
+    const search = await createSearch(config).open(pipeline)
+    const found = await search.find(['pilot', 'ferry'], { limit: 3, signal: new AbortController().signal })
+    expect(found).toMatchObject([{ id: 'masked-1', text: ferry.text }])
+    await search.close()
+  })
+
   it('needs no model where it judges nothing', async () => {
     const config = configure()
     const own = { ...config.operators.retrieve, options: { ...config.operators.retrieve?.options, judge: false } }

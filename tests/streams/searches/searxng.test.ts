@@ -143,6 +143,17 @@ describe('web search', () => {
     await expect.poll(() => written.closed).toBe(true)
   })
 
+  it('reads the encoding that the server tells', async () => {
+    const pages = await serve((_request, response) => {
+      const german = page.replaceAll('ferry', 'Fähre')
+      response.setHeader('content-type', 'text/html; charset="iso-8859-1"').end(Buffer.from(german, 'latin1'))
+    })
+    const { baseUrl } = await instance([{ url: pages }])
+    const [found] = await openLocal({ baseUrl }).find(['Fähre'], { limit: 1, signal })
+    expect(found?.text).toContain('The Fähre across')
+    expect(found?.relevance).toBe(1)
+  })
+
   it('follows redirections within the web', async () => {
     const pages = await serve((request, response) => {
       if (request.url === '/old') response.writeHead(301, { location: '/new#part' }).end('moved')
