@@ -7,22 +7,22 @@ import type { Prompt } from './prompt.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
 /** What a chat template puts around two messages, with some room to spare. */
-const chatTokens = 16
+export const chatTokens = 16
 /** What a part may cost more than counted alone, because it is encoded together with what stands around it. */
-const seamTokens = 4
+export const seamTokens = 4
 /** A document cut shorter than this says too little to work from. */
-const leastDocumentTokens = 64
+export const leastDocumentTokens = 64
 /** Titles and addresses come from the web, and some are long. */
 const maxLineCharacters = 300
 
-const tokenLimit = z.int().min(leastDocumentTokens).max(1_000_000)
+export const tokenLimit = z.int().min(leastDocumentTokens).max(1_000_000)
 const maxDocumentTokens = tokenLimit
   .default(4096)
   .describe('Tokens of a document that are shown; it is cut at the end of a sentence.')
-const maxInstructionTokens = tokenLimit
+export const maxInstructionTokens = tokenLimit
   .default(1500)
   .describe('Tokens of an instruction that are shown; it is cut at the end of a sentence.')
-const maxPromptTokens = z
+export const maxPromptTokens = z
   .int()
   .min(256)
   .max(1_000_000)
@@ -143,7 +143,11 @@ export function line(value: string | null): string {
   return value === null ? '' : value.slice(0, maxLineCharacters).toWellFormed().replace(/\s+/g, ' ').trim()
 }
 
-function promptLimit({ options, model }: Material<Limits>): number {
+/** Tokens that the messages may have. */
+export function promptLimit({
+  options,
+  model,
+}: Pick<Material<Pick<PromptOptions, 'maxPromptTokens'>>, 'options' | 'model'>): number {
   return model ? Math.min(options.maxPromptTokens, model.contextTokens - model.replyTokens) : options.maxPromptTokens
 }
 
@@ -158,8 +162,8 @@ function shorten(
   return tokenizer.cut(text, maxTokens)
 }
 
-/** A line of the text that is a marker of the prompt's gets a space, so that it can't end the document. */
-function guard(text: string, marker: string): string {
+/** A line of the text that is a marker of the prompt's gets a space, so that it can't end what the marker begins. */
+export function guard(text: string, marker: string): string {
   return text.replace(new RegExp(`^([ \\t]*</?${marker})(>[ \\t]*)$`, 'gim'), '$1 $2')
 }
 

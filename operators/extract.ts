@@ -41,24 +41,27 @@ export const extract: Operator<'page', 'article', ExtractOptions> = {
   summary: 'Finds the main text, title, language and canonical address of a page.',
   reasons: ['empty', 'not_text', 'boilerplate', 'too_short', 'wrong_language'],
   options: optionsSchema,
-  async apply(page, { options }) {
-    const { content } = page
-    if (content.length > options.maximumCharacters) throw tooLarge(page, options)
-    if (isEmpty(content)) return drop('empty', { detail: 'the page has no content' })
-    if (isNotText(content)) return drop('not_text', { detail: 'the content is mostly signs or broken characters' })
-    const found = page.format === 'html' ? await articleOfHtml(page, options) : articleOfText(page)
-    if ('reason' in found) return found
-    const { declaredLanguage, ...article } = found
-    const length = weightedLength(article.text)
-    if (length < options.minimumCharacters) {
-      return drop('too_short', { detail: `${length} characters; at least ${options.minimumCharacters} are wanted` })
-    }
-    const language = (await detectLanguage(article.text)) ?? declaredLanguage
-    if (language && options.languages.length > 0 && !options.languages.includes(language)) {
-      return drop('wrong_language', { detail: `language ${language}; wanted: ${options.languages.join(', ')}` })
-    }
-    return [{ ...article, language }]
-  },
+  apply: (page, { options }) => extractArticle(page, options),
+}
+
+/** The article of a page, or why it has none. @throws {SituError} RECORD_TOO_LARGE */
+export async function extractArticle(page: Page, options: ExtractOptions): Promise<[Draft<'article'>] | Drop> {
+  const { content } = page
+  if (content.length > options.maximumCharacters) throw tooLarge(page, options)
+  if (isEmpty(content)) return drop('empty', { detail: 'the page has no content' })
+  if (isNotText(content)) return drop('not_text', { detail: 'the content is mostly signs or broken characters' })
+  const found = page.format === 'html' ? await articleOfHtml(page, options) : articleOfText(page)
+  if ('reason' in found) return found
+  const { declaredLanguage, ...article } = found
+  const length = weightedLength(article.text)
+  if (length < options.minimumCharacters) {
+    return drop('too_short', { detail: `${length} characters; at least ${options.minimumCharacters} are wanted` })
+  }
+  const language = (await detectLanguage(article.text)) ?? declaredLanguage
+  if (language && options.languages.length > 0 && !options.languages.includes(language)) {
+    return drop('wrong_language', { detail: `language ${language}; wanted: ${options.languages.join(', ')}` })
+  }
+  return [{ ...article, language }]
 }
 
 type Found = Omit<Draft<'article'>, 'language'> & { declaredLanguage: string | null }

@@ -6,6 +6,7 @@ import { examine } from './examine.ts'
 import { extract } from './extract.ts'
 import { instruct } from './instruct.ts'
 import { mask } from './mask.ts'
+import { retrieve } from './retrieve.ts'
 import { scoreInstruction, scoreReal } from './score.ts'
 import { situate } from './situate.ts'
 
@@ -24,6 +25,7 @@ export const operators = {
   'dedupe-real': dedupeReal,
   'score-real': scoreReal,
   conceive,
+  retrieve,
   attribute,
 } as const
 

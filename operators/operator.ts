@@ -6,7 +6,7 @@ import type { Demonstration, DemonstrationSnapshot } from './demonstrations.ts'
 import type { Embedder } from './embedder.ts'
 import type { ChatMessage, Model, ModelReply, ModelRequest } from './model.ts'
 import type { Prompt } from './prompt.ts'
-import type { Search } from './search.ts'
+import type { FoundDocument, Search } from './search.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
 /** A wanted outcome: the input ends here, counted by reason and kept in the topic `dropped`. */
@@ -74,8 +74,8 @@ export interface Context<Options> {
   readonly search: Search
   /** Declared by `embedder`. */
   readonly embedder: Embedder
-  /** Tells the runtime which demonstrations went into the messages, in order: they count in the id. */
-  showed(demonstrationIds: readonly string[]): void
+  /** Tells the runtime which demonstrations, or found documents, went into the messages, in order: they count in the id. */
+  showed(ids: readonly string[]): void
   /** Aborted where the record is given up (its time is over, the task is lost, the drain deadline has passed). */
   readonly signal: AbortSignal
 }
@@ -86,6 +86,8 @@ export interface Material<Options> {
   options: Options
   tokenizer: Tokenizer
   demonstrations: readonly Demonstration[]
+  /** What a search had found and the model was shown. */
+  found?: readonly FoundDocument[]
   /** The model's limits; where they are left out, the options alone set the limits. */
   model?: Pick<Model, 'contextTokens' | 'replyTokens'>
 }
@@ -120,6 +122,8 @@ export interface Operator<In extends Noun = Noun, Out extends Noun = Noun, Optio
    * the name of a prompt that several operators share.
    */
   readonly prompt?: { readonly fields: readonly string[]; readonly file?: string }
+  /** Whether it calls its model with these options; left out: always. */
+  asksModel?(options: Options): boolean
   /** Field of the output that tells of the operator's own calls, where `provenance` is that of what it reads. */
   readonly provenanceField?: 'scoring'
   /** Whether it draws from the snapshot of demonstrations. */

@@ -7,18 +7,30 @@ export interface FoundDocument {
   /** ISO 639-1 code. */
   language: string | null
   text: string
-  /** How well it fits, by the measure of the adapter: more is better, and 0 is nothing in common. */
+  /**
+   * How much of what was looked for the document is about, 0 to 1: a measure that can be compared between queries.
+   * Where the adapter knows which words are rare, those weigh more.
+   */
   relevance: number
 }
 
+export interface SearchOptions {
+  /** Documents at most. */
+  limit: number
+  signal: AbortSignal
+}
+
 export interface Search {
-  /** What the results depend on, beside what is searched: another name gives other results. */
+  /**
+   * What the results depend on, beside what is searched: another name gives other results. What is searched changes all
+   * the time, so the same words may find something else later; the records tell what was found.
+   */
   readonly name: string
   /**
-   * Documents for the words, the best first.
+   * Documents for the words, the best first; none where nothing has a word in common.
    *
-   * @param words - Concepts or entities, each of one or more words.
-   * @throws {SituError} SEARCH_*
+   * @param keywords - Concepts or entities, each of one or more words, as a model wrote them: nothing in them is syntax.
+   * @throws {SituError} SEARCH_*; those that may pass are tried again by the runtime.
    */
-  find(words: readonly string[], options: { limit: number; signal: AbortSignal }): Promise<FoundDocument[]>
+  find(keywords: readonly string[], options: SearchOptions): Promise<FoundDocument[]>
 }

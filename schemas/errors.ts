@@ -239,6 +239,30 @@ export const errorTable = {
     exit: 1,
     help: 'Raise the reply limit (parameter max_tokens).',
   },
+  SEARCH_EMPTY: {
+    retryable: false,
+    stops: 'record',
+    exit: 1,
+    help: 'No document can be found yet: ingest pages, situ run extract dedupe-document, then situ failed retry.',
+  },
+  SEARCH_UNREACHABLE: {
+    retryable: true,
+    stops: 'record',
+    exit: 1,
+    help: 'The search endpoint does not answer: check baseUrl of search, and that it is up; then situ failed retry.',
+  },
+  SEARCH_REFUSED: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: 'The search endpoint refuses the query: does its settings.yml list json among search.formats?',
+  },
+  SEARCH_RESPONSE_BROKEN: {
+    retryable: true,
+    stops: 'record',
+    exit: 1,
+    help: 'The search endpoint answered something that is no list of results: see it in situ failed show.',
+  },
   BUDGET_SPENT: {
     retryable: false,
     stops: 'run',

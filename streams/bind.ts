@@ -6,12 +6,13 @@ import { messageOf, SituError } from '../schemas/errors.ts'
 import { loadBenchmarks } from './benchmarks.ts'
 import type { Config } from './config.ts'
 import { createModels } from './models/index.ts'
+import { createSearch, type SearchSource } from './searches/index.ts'
 import { StageBinding } from './task/stage-binding.ts'
 import { closestName } from './terminal/closest-name.ts'
 import { type Stage, stages } from './topology.ts'
 
 /**
- * Gives each stage its options, prompt, model and demonstrations.
+ * Gives each stage its options, prompt, model and demonstrations; a search is opened by what works with it.
  *
  * @param prompts - Prompt files by operator, as `OPERATOR=FILE`; they go before those of the configuration.
  * @throws {SituError} USAGE, CONFIGURATION_INVALID or PROMPT_INVALID, before anything is read or paid.
@@ -21,16 +22,21 @@ export function bindStages(chosen: readonly Stage[], config: Config, prompts: re
   const models = createModels(config)
   let snapshot: DemonstrationSnapshot | null = null
   let benchmarks: BenchmarkIndex | null = null
+  let search: SearchSource | null = null
   return chosen.map(stage => {
     const { operator } = stage
     const own = config.operators[stage.name]
     if (operator.demonstrations) snapshot ??= builtInSnapshot()
     if (operator.benchmarks) benchmarks ??= loadBenchmarks(config.settings.benchmarks)
-    return new StageBinding(stage, own?.options ?? {}, {
-      prompt: operator.prompt ? loadPrompt(stage, files.get(stage.name) ?? own?.prompt) : null,
-      model: operator.prompt ? models(stage.name, own?.model) : null,
+    if (operator.search) search ??= createSearch(config)
+    const options = own?.options ?? {}
+    const asks = operator.prompt && (operator.asksModel?.(options) ?? true)
+    return new StageBinding(stage, options, {
+      prompt: asks ? loadPrompt(stage, files.get(stage.name) ?? own?.prompt) : null,
+      model: asks ? models(stage.name, own?.model) : null,
       snapshot: operator.demonstrations ? snapshot : null,
       ...(operator.benchmarks && benchmarks && { benchmarks }),
+      ...(operator.search && search && { search }),
     })
   })
 }

@@ -5,6 +5,7 @@ import { type OperatorName, operators } from '../operators/index.ts'
 import { messageOf, SituError } from '../schemas/errors.ts'
 import { kafkaProblems, kafkaSettings, secretVariables } from './kafka-settings.ts'
 import { type Recipe, recipeNames, recipes } from './recipes.ts'
+import { type SearchSettings, searchSettings } from './searches/settings.ts'
 import { spendingSettings } from './spending-settings.ts'
 import { closestName } from './terminal/closest-name.ts'
 import {
@@ -147,6 +148,8 @@ export interface Config {
   readonly settings: OptionValues<typeof settings>
   readonly models: Readonly<Record<string, Endpoint>>
   readonly operators: Readonly<Record<string, OperatorConfig>>
+  /** What operators look for documents with. */
+  readonly search: SearchSettings
   readonly environment: NodeJS.ProcessEnv
 }
 
@@ -177,15 +180,17 @@ export function readConfig(
   const fromFile: OptionSource = { label: ({ name }) => `${path}: ${name}`, value: ({ name }) => file[name] }
   // A file can't name another one in its place.
   const known = Object.keys(settings).filter(name => name !== 'config')
-  problems.push(...unknownKeys(path, Object.keys(file), [...known, 'models', 'operators']))
+  problems.push(...unknownKeys(path, Object.keys(file), [...known, 'models', 'operators', 'search']))
   problems.push(...unknownVariables(environment))
   const models = parseModels(path, file.models, problems)
+  const search = parseSearch(path, file.search, problems)
   const values = resolveOptions(settings, [fromFlags, fixed(own), fromEnvironment, fromFile], problems)
   const recipe = values.recipe === undefined ? null : recipes[values.recipe]
   const byOperator = parseOperators(path, file.operators, recipe, problems)
   // A value that was refused stands at its default: what goes with it can't be told.
   if (problems.length === 0) problems.push(...kafkaProblems(values, environment))
-  const config = { settings: values, models: deepFreeze(models), operators: deepFreeze(byOperator), environment }
+  const parsed = { models: deepFreeze(models), operators: deepFreeze(byOperator), search: deepFreeze(search) }
+  const config = { settings: values, ...parsed, environment }
   return { config: Object.freeze(config), problems: [...new Set(problems)] }
 }
 
@@ -283,6 +288,11 @@ function parseOperators(
     }
   }
   return parsed
+}
+
+function parseSearch(path: string, value: unknown, problems: string[]): SearchSettings {
+  const given = value === undefined ? { kind: 'full-text' } : value
+  return parseStrict(searchSettings, given, `${path}: search`, problems) ?? { kind: 'full-text' }
 }
 
 function parseStrict<T>(schema: z.ZodType<T>, value: unknown, where: string, problems: string[]): T | null {

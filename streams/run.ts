@@ -3,6 +3,7 @@ import { messageOf, SituError } from '../schemas/errors.ts'
 import type { Counters, Prompt as PromptRecord } from '../schemas/records.ts'
 import type { Logger } from './log.ts'
 import type { Pipeline } from './pipeline.ts'
+import { OpenSearches } from './searches/open-searches.ts'
 import { type Caller, directCaller } from './spending/caller.ts'
 import type { EndpointWaiting } from './spending/endpoints.ts'
 import { type StageWork, type TaskActivity, WorkLedger } from './task/activity.ts'
@@ -56,6 +57,7 @@ export class Run {
   readonly #left: Map<string, number>
   readonly #named = new Set<string>()
   readonly #ledger = new WorkLedger()
+  readonly #searches: OpenSearches
   #membership: Membership | null = null
   #error: unknown = null
 
@@ -63,6 +65,7 @@ export class Run {
     this.#pipeline = pipeline
     this.#options = options
     this.#log = log
+    this.#searches = new OpenSearches(pipeline)
     this.#left = new Map(options.bindings.map(({ stage }) => [stage.name, options.limit ?? Number.POSITIVE_INFINITY]))
   }
 
@@ -106,6 +109,7 @@ export class Run {
     const { bindings, follow, stop, spent } = this.#options
     await checkConfiguration(this.#pipeline, bindings, this.#options.acceptChange, this.#log)
     await writeTexts(this.#pipeline, bindings)
+    await this.#searches.open(bindings)
     const tasks = bindings.flatMap(({ stage }) => tasksOf(stage, this.#pipeline.partitions))
     this.#membership = await this.#pipeline.transport.join(tasks, claim => this.#begin(claim))
     const held = this.#membership.held.map(({ id }) => id)
@@ -125,6 +129,7 @@ export class Run {
         this.#loops.map(loop => loop.drain(this.#error ? 0 : this.#options.drainMs)),
       )
       await this.#membership.leave()
+      await this.#searches.close()
       this.#error ??= ended.find(result => result.status === 'rejected')?.reason ?? null
     }
     this.#error ??= this.#loops.find(loop => loop.error)?.error
@@ -146,6 +151,7 @@ export class Run {
       log: this.#log,
       claim,
       tokenizer: createTokenizer(),
+      search: this.#searches.of(binding),
       partitions,
       concurrency,
       ordered,

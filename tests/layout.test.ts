@@ -41,10 +41,10 @@ describe('layers', () => {
     )
   })
 
-  it('keeps SQLite, the model client, the Redis client and kafkajs each in their folders', () => {
+  it('keeps SQLite, the HTTP client, the Redis client and kafkajs each in their folders', () => {
     const users = (name: string) => sources('streams').filter(file => importsOf(file).includes(name))
     expect(users('node:sqlite').filter(file => !/^streams\/(sqlite|transports\/embedded)\//.test(file))).toEqual([])
-    expect(users('undici').filter(file => !file.startsWith('streams/models/'))).toEqual([])
+    expect(users('undici').filter(file => !/^streams\/(models|searches\/web)\//.test(file))).toEqual([])
     expect(users('@redis/client').filter(file => !file.startsWith('streams/spending/stores/redis'))).toEqual([])
     expect(users('kafkajs').filter(file => !file.startsWith('streams/transports/kafka/'))).toEqual([])
   })

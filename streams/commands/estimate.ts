@@ -66,12 +66,16 @@ export const command = defineCommand({
       const { retry } = runOptions(config, signal)
       const own = { bindings, pipeline, config, log, retry, sample, seed, limit: limit ?? null, signal }
       const estimation = await Estimation.begin(own)
-      if (signal.aborted) return 0
-      const forecast = noCall
-        ? await estimation.withoutCalls()
-        : await runSample(context, pipeline, bindings, estimation, yes)
-      if (forecast) await report(context, forecast)
-      return 0
+      try {
+        if (signal.aborted) return 0
+        const forecast = noCall
+          ? await estimation.withoutCalls()
+          : await runSample(context, pipeline, bindings, estimation, yes)
+        if (forecast) await report(context, forecast)
+        return 0
+      } finally {
+        await estimation.close()
+      }
     } finally {
       await pipeline.close()
     }

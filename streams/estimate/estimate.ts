@@ -2,6 +2,7 @@ import { createTokenizer } from '../../operators/gpt-tokenizer.ts'
 import type { Config } from '../config.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
+import { OpenSearches } from '../searches/open-searches.ts'
 import type { RetryPolicy } from '../task/call-retries.ts'
 import type { StageBinding } from '../task/stage-binding.ts'
 import { Backlog } from './backlog.ts'
@@ -34,30 +35,39 @@ export class Estimation {
   readonly #stages: readonly VirtualStage[]
   readonly #counter: TokenCounter
   readonly #backlog: Backlog
+  readonly #searches: OpenSearches
   /** What waits, as far as it is known without a call. */
   readonly waiting: Waiting
 
   private constructor(
     options: EstimateOptions,
-    own: { stages: VirtualStage[]; counter: TokenCounter; backlog: Backlog; waiting: Waiting },
+    own: { stages: VirtualStage[]; counter: TokenCounter; backlog: Backlog; waiting: Waiting; searches: OpenSearches },
   ) {
     this.#options = options
     this.#stages = own.stages
     this.#counter = own.counter
     this.#backlog = own.backlog
+    this.#searches = own.searches
     this.waiting = own.waiting
   }
 
-  /** Makes no call and writes nothing. */
+  /** Makes no call and writes nothing; to be closed. */
   static async begin(options: EstimateOptions): Promise<Estimation> {
     const { bindings, pipeline, most = Number.POSITIVE_INFINITY } = options
     const tokenizer = createTokenizer()
-    const ports = { ...options, pipeline, tokenizer, restoresState: options.most === undefined }
+    const searches = new OpenSearches(pipeline)
+    const ports = { ...options, pipeline, tokenizer, searches, restoresState: options.most === undefined }
     const stages = bindings.map((binding, rank) => new VirtualStage(binding, rank, ports))
     const counter = new TokenCounter(tokenizer)
     const backlog = await Backlog.open(pipeline, most)
-    const waiting = await new Survey({ ...options, stages, backlog, counter }).run()
-    return new Estimation(options, { stages, counter, backlog, waiting })
+    try {
+      await searches.open(bindings)
+      const waiting = await new Survey({ ...options, stages, backlog, counter }).run()
+      return new Estimation(options, { stages, counter, backlog, waiting, searches })
+    } catch (error) {
+      await searches.close()
+      throw error
+    }
   }
 
   /** By counted prompts and recorded replies. */
@@ -76,6 +86,10 @@ export class Estimation {
     const { concurrency } = config.settings
     const run = new SampleRun({ stages: this.#stages, counter: this.#counter, callerOf, concurrency, signal })
     return this.#forecast(await run.run(this.waiting.groups), new Map(), run.told)
+  }
+
+  close(): Promise<void> {
+    return this.#searches.close()
   }
 
   #forecast(

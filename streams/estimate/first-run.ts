@@ -7,7 +7,7 @@ import type { StageBinding } from '../task/stage-binding.ts'
 import type { CommandContext } from '../terminal/command.ts'
 import { canAsk, confirm } from '../terminal/confirm.ts'
 import { Backlog } from './backlog.ts'
-import { Estimation } from './estimate.ts'
+import { type EstimateOptions, Estimation } from './estimate.ts'
 import { hasCalled } from './recorded.ts'
 import { renderForecast } from './render.ts'
 
@@ -40,20 +40,31 @@ export async function confirmFirstRun(
   if (yes || paid.length === 0 || Object.keys({ ...run, ...day }).length > 0) return
   const { tasks } = await Backlog.open(pipeline, 0)
   if (paid.some(({ stage }) => hasCalled(stage, tasks))) return
-  const own = { bindings, pipeline, config, log, retry, limit }
-  const estimation = await Estimation.begin({ ...own, sample: 0, seed: 0, most: mostInputs, signal: stop })
+  const forecast = bindings.some(({ ports }) => ports.search?.isRemote)
+    ? 'What it takes is not known before the web is searched; situ estimate searches it for all that waits.'
+    : await forecastOf({ bindings, pipeline, config, log, retry, limit, signal: stop }, follow)
   // The run that follows ends at once.
-  if (stop.aborted) return
-  const forecast = await estimation.withoutCalls()
-  if (!follow && forecast.total.calls.high === 0) return
+  if (stop.aborted || forecast === null) return
   const later = follow ? '\nRecords that come later are not in it.' : ''
   process.stderr.write(`The first run with ${models(paid)}, without a limit on what it may cost:\n\n`)
-  process.stderr.write(`${renderForecast(forecast)}${later}\n\n`)
+  process.stderr.write(`${forecast}${later}\n\n`)
   const ways = 'situ estimate tells more by a sample; --max-usd, --max-tokens and --max-calls set a limit'
   if (!canAsk()) {
     throw new SituError('USAGE', `nothing was done: say --yes, or set a limit such as --max-usd; ${ways}`)
   }
   if (!(await confirm('situ run', 'Go on?', stop))) throw new SituError('USAGE', `nothing was done; ${ways}`)
+}
+
+/** What the run may take; null where that is no call. */
+async function forecastOf(
+  options: Omit<EstimateOptions, 'sample' | 'seed' | 'most'>,
+  follow: boolean,
+): Promise<string | null> {
+  const estimation = await Estimation.begin({ ...options, sample: 0, seed: 0, most: mostInputs })
+  await estimation.close()
+  if (options.signal.aborted) return null
+  const forecast = await estimation.withoutCalls()
+  return !follow && forecast.total.calls.high === 0 ? null : renderForecast(forecast)
 }
 
 function models(bindings: readonly StageBinding[]): string {

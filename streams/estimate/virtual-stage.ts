@@ -2,6 +2,7 @@ import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.t
 import type { Tokenizer } from '../../operators/tokenizer.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
+import type { OpenSearches } from '../searches/open-searches.ts'
 import type { Caller } from '../spending/caller.ts'
 import type { RetryPolicy } from '../task/call-retries.ts'
 import { RecordWorker, type Result } from '../task/record-worker.ts'
@@ -14,6 +15,7 @@ export interface VirtualStagePorts {
   log: Logger
   tokenizer: Tokenizer
   retry: RetryPolicy
+  searches: OpenSearches
   /** Whether stages with state know what they have kept; without it, repeats of earlier records are not seen. */
   restoresState: boolean
 }
@@ -55,10 +57,17 @@ export class VirtualStage {
   }
 
   async #apply(input: Message, index: StatefulIndex | null, caller: Caller, signal: AbortSignal) {
-    const { pipeline, restoresState: _, ...ports } = this.#ports
+    const { pipeline, restoresState: _, searches, ...ports } = this.#ports
     const { serde, clock, partitions, transport } = pipeline
     const { maxMessageBytes } = transport.limits
-    const own = { binding: this.binding, rank: this.#rank, caller, index, draining: signal }
+    const own = {
+      binding: this.binding,
+      rank: this.#rank,
+      caller,
+      index,
+      search: searches.of(this.binding),
+      draining: signal,
+    }
     const worker = new RecordWorker({ ...ports, ...own, serde, clock, partitions, maxMessageBytes })
     const before = index?.pendingSize ?? 0
     const { result, messages } = await worker.work(input, signal)

@@ -3,10 +3,12 @@ import { createTokenizer } from '../../operators/gpt-tokenizer.ts'
 import type { ChatMessage } from '../../operators/model.ts'
 import { Prompt } from '../../operators/prompt.ts'
 import { correct } from '../../operators/reply.ts'
+import type { FoundDocument } from '../../operators/search.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Attempt, Provenance } from '../../schemas/records.ts'
 import { hashMessages } from '../message-text.ts'
 import type { Pipeline } from '../pipeline.ts'
+import { documentTopic } from '../searches/full-text.ts'
 import { nounOfTopic, stages } from '../topology.ts'
 import { readAt } from './lineage.ts'
 
@@ -26,7 +28,7 @@ interface Configured {
  * Makes the messages of a model-made record again, from the texts that its provenance names by hash, and compares them
  * with the hash of what was sent.
  *
- * @throws {SituError} DATA_UNREADABLE where a text or the input is no longer there.
+ * @throws {SituError} DATA_UNREADABLE where a text, a document that was shown or the input is no longer there.
  */
 export async function sentMessages(pipeline: Pipeline, provenance: Provenance): Promise<SentMessages> {
   const stage = stages.find(stage => stage.name === provenance.operator)
@@ -43,11 +45,12 @@ export async function sentMessages(pipeline: Pipeline, provenance: Provenance): 
   const demonstrations = provenance.demonstrations.flatMap(
     id => pool.find(demonstration => demonstration.id === id) ?? [],
   )
+  const found = operator.search ? await readFound(pipeline, provenance.demonstrations) : []
   const tokenizer = createTokenizer()
   const { options, limits } = configured
   const contextTokens = answeredOf(provenance.attempts).at(-1)?.contextTokens ?? limits.contextTokens
   const model = { ...limits, contextTokens }
-  const first = operator.messages?.(record, { prompt, options, tokenizer, demonstrations, model }) ?? []
+  const first = operator.messages?.(record, { prompt, options, tokenizer, demonstrations, found, model }) ?? []
   const messages = lastAnswered(first, provenance.attempts)
   const matches = provenance.messages === null ? null : hashMessages(messages) === provenance.messages
   return { messages, matches }
@@ -76,6 +79,17 @@ function lastAnswered(first: ChatMessage[], attempts: readonly Attempt[]): ChatM
     before = attempt
   }
   return messages
+}
+
+/** The documents that a search had found. Pages of the web are not kept, but for the one that was taken. */
+async function readFound(pipeline: Pipeline, ids: readonly string[]): Promise<FoundDocument[]> {
+  const topic = await documentTopic(pipeline)
+  const read = async (id: string) => {
+    const message = await pipeline.transport.get(topic, id)
+    if (!message) throw new SituError('DATA_UNREADABLE', `document ${id}, which was shown, is not in ${topic}`)
+    return { ...(await pipeline.serde.decode(nounOfTopic(topic) as 'document', message.value)), relevance: 0 }
+  }
+  return Promise.all(ids.map(read))
 }
 
 async function readText({ transport, serde }: Pipeline, id: string | null): Promise<string> {

@@ -22,16 +22,24 @@ export const html: Source = {
       yield bytes
       return
     }
-    const content = isUtf8(bytes) ? new TextDecoder().decode(bytes) : decodeDeclared(bytes)
+    const content = decodeHtml(bytes)
     if (content === null) yield notUtf8(bytes, 0, null)
     else yield { kind: 'item', content, format: 'html', url: null, title: null, place: null }
   },
 }
 
-/** The text in the encoding that a meta element of the first 1,024 bytes declares; null where that does not fit. */
-function decodeDeclared(bytes: Buffer): string | null {
+/**
+ * The text, in UTF-8 or the declared encoding; null where that does not fit.
+ *
+ * @param charset - As the server told it; else that of a meta element in the first 1,024 bytes.
+ */
+export function decodeHtml(bytes: Buffer, charset?: string): string | null {
+  return isUtf8(bytes) ? new TextDecoder().decode(bytes) : decodeDeclared(bytes, charset)
+}
+
+function decodeDeclared(bytes: Buffer, charset: string | undefined): string | null {
   const head = bytes.toString('latin1', 0, 1024)
-  const label = /<meta\s[^>]{0,256}?charset\s*=\s*["']?\s*([\w:.-]{1,40})/i.exec(head)?.[1]
+  const label = charset ?? /<meta\s[^>]{0,256}?charset\s*=\s*["']?\s*([\w:.-]{1,40})/i.exec(head)?.[1]
   if (!label) return null
   try {
     return new TextDecoder(label, { fatal: true }).decode(bytes)

@@ -1,6 +1,7 @@
 import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
 import { hash } from '../../operators/hash.ts'
 import { type Context, type Draft, Drop, type RecordedModel } from '../../operators/operator.ts'
+import type { Search } from '../../operators/search.ts'
 import type { Tokenizer } from '../../operators/tokenizer.ts'
 import { type ErrorCode, messageOf, SituError } from '../../schemas/errors.ts'
 import { type Noun, type Place, type Records, type Spent, schemas } from '../../schemas/records.ts'
@@ -15,6 +16,7 @@ import type { Message, OutgoingMessage } from '../transports/transport.ts'
 import { CallRecorder } from './call-recorder.ts'
 import type { RetryPolicy } from './call-retries.ts'
 import { RecordLimit } from './record-limit.ts'
+import { SearchCalls } from './search-calls.ts'
 import type { StageBinding } from './stage-binding.ts'
 
 /** What is left of the evidence where the whole does not fit into a message. */
@@ -42,6 +44,8 @@ export interface RecordWorkerPorts {
   log: Logger
   tokenizer: Tokenizer
   index: StatefulIndex | null
+  /** What the stage looks for documents with; left out where it does not. */
+  search?: Search | null
   /** What model calls go through. */
   caller: Caller
   /** Place of the stage in the chain. */
@@ -97,6 +101,7 @@ class Work {
   readonly #place: Place
   readonly #limit: RecordLimit
   readonly #recorder: CallRecorder | null
+  readonly #search: Search | null
   #demonstrations: readonly string[] = []
 
   constructor(ports: RecordWorkerPorts, place: Place, limit: RecordLimit) {
@@ -106,12 +111,14 @@ class Work {
     this.#limit = limit
     const { model } = ports.binding
     this.#recorder = model ? new CallRecorder(ports, model, place, limit) : null
+    this.#search = ports.search ? new SearchCalls(ports.search, ports, limit, place.id ?? '') : null
   }
 
   /** Applies the operator; once more with less in its prompt, where the endpoint finds the first too long. */
   async apply(record: Records[Noun]): Promise<Draft<Noun>[] | Drop> {
     const { operator } = this.#binding.stage
-    const context = new WorkContext(record.id, this.#ports, this.#limit, this.#recorder, demonstrations => {
+    const calls = { recorder: this.#recorder, search: this.#search }
+    const context = new WorkContext(record.id, this.#ports, this.#limit, calls, demonstrations => {
       this.#demonstrations = demonstrations
       if (this.#recorder) this.#recorder.demonstrations = demonstrations
     })
@@ -230,26 +237,32 @@ class Work {
   }
 }
 
+/** What makes the calls of one record; null for what its operator does not use. */
+interface Calls {
+  recorder: CallRecorder | null
+  search: Search | null
+}
+
 /** What the operator of one record gets. A class: an object with getters of its own costs more than many operators. */
 class WorkContext implements Context<Record<string, unknown>> {
   readonly id: string
   readonly showed: (demonstrationIds: readonly string[]) => void
   readonly #ports: RecordWorkerPorts
   readonly #limit: RecordLimit
-  readonly #recorder: CallRecorder | null
+  readonly #calls: Calls
 
   constructor(
     id: string,
     ports: RecordWorkerPorts,
     limit: RecordLimit,
-    recorder: CallRecorder | null,
+    calls: Calls,
     showed: (demonstrationIds: readonly string[]) => void,
   ) {
     this.id = id
     this.showed = showed
     this.#ports = ports
     this.#limit = limit
-    this.#recorder = recorder
+    this.#calls = calls
   }
 
   get options() {
@@ -269,7 +282,7 @@ class WorkContext implements Context<Record<string, unknown>> {
   }
 
   get model(): RecordedModel {
-    return this.#declared(this.#recorder, 'model')
+    return this.#declared(this.#calls.recorder, 'model')
   }
 
   get demonstrations() {
@@ -285,7 +298,7 @@ class WorkContext implements Context<Record<string, unknown>> {
   }
 
   get search() {
-    return this.#declared(this.#ports.binding.ports.search, 'search')
+    return this.#declared(this.#calls.search, 'search')
   }
 
   get embedder() {

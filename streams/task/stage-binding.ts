@@ -4,8 +4,8 @@ import type { Embedder } from '../../operators/embedder.ts'
 import { canonicalJson, hash } from '../../operators/hash.ts'
 import type { Model } from '../../operators/model.ts'
 import type { Prompt } from '../../operators/prompt.ts'
-import type { Search } from '../../operators/search.ts'
 import type { Prompt as PromptRecord } from '../../schemas/records.ts'
+import type { SearchSource } from '../searches/index.ts'
 import type { Stage } from '../topology.ts'
 
 /** What an operator declares, and gets. */
@@ -14,7 +14,7 @@ export interface StagePorts {
   model: Model | null
   snapshot: DemonstrationSnapshot | null
   benchmarks?: BenchmarkIndex
-  search?: Search
+  search?: SearchSource
   embedder?: Embedder
 }
 

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseSnapshot } from '../../operators/demonstrations.ts'
 import { canonicalJson } from '../../operators/hash.ts'
 import type { ChatMessage, Model, ModelReply, ModelRequest } from '../../operators/model.ts'
@@ -14,11 +14,14 @@ import { chooseStages, extendMainLine, wantedOperators } from '../../streams/mai
 import { StandIn } from '../../streams/models/stand-in.ts'
 import type { Pipeline } from '../../streams/pipeline.ts'
 import { Run } from '../../streams/run.ts'
+import { createSearch } from '../../streams/searches/index.ts'
 import { StageBinding } from '../../streams/task/stage-binding.ts'
 import { realInstructions } from '../fixtures/real-instructions.ts'
-import { defaults, memoryPipeline, readRecords, silent } from '../support/pipeline.ts'
+import { defaults, memoryPipeline, readRecords, silent, writeArticles } from '../support/pipeline.ts'
+import { removeFolder, temporaryFolder } from '../support/situ.ts'
 
-const { config } = readConfig({}, {})
+const folder = temporaryFolder()
+const { config } = readConfig({ data: folder }, {})
 
 /** The stand-in, keeping what it was sent; its first reply to a text that holds `broken` is no JSON. */
 class ListeningModel extends StandIn implements Model {
@@ -55,6 +58,7 @@ async function work(pipeline: Pipeline, names: string[], model: Model, options: 
       prompt: operator.prompt ? loadPrompt(stage) : null,
       model: operator.prompt ? model : null,
       snapshot: null,
+      ...(operator.search && { search: createSearch(config) }),
     })
   })
   await new Run(pipeline, { ...defaults, bindings }, silent).work()
@@ -68,14 +72,9 @@ function itemOf({ text, ...fields }: (typeof realInstructions)[number], index: n
   return { ...item, source: `chats.jsonl line ${index + 1}`, fields }
 }
 
-/** As retrieval does for a document that came with its instruction; what came with none gets one from the test. */
-function groundingOf(concept: Records['concept'], offset: number): Records['grounding'] {
-  const { id, instruction, intention, keywords, source } = concept
-  const text = `A page on ${keywords.join(', ')}. It says little that was not known before.`
-  const document = concept.document ?? { id: `page-${id}`, url: null, title: null, language: null, text, tokens: 30 }
-  const input = { id, topic: 'concept', partition: 0, offset }
-  const facts = { instruction, document, intention, keywords, source, input, provenance: null }
-  return { id: `grounding-${id}`, ...facts, relevance: concept.document ? null : 0.5 }
+/** A page on what a concept is about. */
+function pageOf({ keywords }: Records['concept']): string {
+  return `A page on ${keywords.join(', ')}. It says little that was not known before.`
 }
 
 async function messagesOf(pipeline: Pipeline, id: string) {
@@ -84,6 +83,8 @@ async function messagesOf(pipeline: Pipeline, id: string) {
   if (!provenance) throw new Error(`${id} has no provenance`)
   return { provenance, ...(await sentMessages(pipeline, provenance)) }
 }
+
+afterAll(() => removeFolder(folder))
 
 describe('the branch of demonstrations, from twenty written instructions', () => {
   const model = new ListeningModel()
@@ -101,7 +102,9 @@ describe('the branch of demonstrations, from twenty written instructions', () =>
     const names = ['dedupe-real', 'score-real', 'conceive']
     await work(pipeline, names, model, { 'score-real': { minimumScore: 5 } })
     const concepts = await readRecords(pipeline, 'concept')
-    await produce(pipeline, 'grounding', concepts.map(groundingOf))
+    await writeArticles(pipeline, concepts.map(pageOf))
+    await work(pipeline, ['dedupe-document'], model)
+    await work(pipeline, ['retrieve'], model, { retrieve: { minimumRelevance: 0.1 } })
     operators = (await work(pipeline, ['attribute'], model)).operators
   })
 
@@ -161,8 +164,11 @@ describe('the branch of demonstrations, from twenty written instructions', () =>
 
   it('tells the messages of each model operator exactly as they were sent, corrective turns too', async () => {
     let corrected = 0
-    for (const noun of ['chosen', 'concept', 'demonstration'] as const) {
-      for (const { id } of await readRecords(pipeline, noun)) {
+    for (const noun of ['chosen', 'concept', 'grounding', 'demonstration'] as const) {
+      for (const record of await readRecords(pipeline, noun)) {
+        // An instruction with a document of its own is not looked for.
+        if ('relevance' in record && record.relevance === null) continue
+        const { id } = record
         const { messages, matches, provenance } = await messagesOf(pipeline, id)
         expect(matches).toBe(true)
         expect(model.hasSent(messages)).toBe(true)

@@ -36,6 +36,33 @@ describe('readConfig', () => {
     })
   })
 
+  it('searches the documents of the pipeline unless an instance is named', () => {
+    expect(readConfig({}, {}).config.search).toEqual({ kind: 'full-text' })
+    const config = fileOf('search: {kind: searxng, baseUrl: "http://127.0.0.1:8888"}')
+    expect(readConfig({ config }, {}).config.search).toEqual({
+      kind: 'searxng',
+      baseUrl: 'http://127.0.0.1:8888',
+      engines: [],
+      language: 'all',
+      timeoutSeconds: 20,
+      maxPageBytes: 4_194_304,
+    })
+  })
+
+  it.each([
+    ['search: 5', /yaml: search: expected object/],
+    ['search: {kind: google}', /yaml: search.kind: .*'full-text' \| 'searxng'/],
+    ['search: {kind: searxng}', /yaml: search.baseUrl: expected string/],
+    ['search: {kind: searxng, baseUrl: "ftp://x"}', /yaml: search.baseUrl: Invalid URL/],
+    ['search: {kind: searxng, baseUrl: "http://user:word@x"}', /user and password may not stand in it/],
+    ['search: {kind: searxng, baseUrl: "http://x", engine: [a]}', /yaml: search: unknown key engine/],
+    ['search: {kind: full-text, isAllowed: true}', /yaml: search: unknown key isAllowed/],
+  ])('refuses %s', (text, problem) => {
+    const { problems } = readConfig({ config: fileOf(text) }, {})
+    expect(problems).toEqual([expect.stringMatching(problem)])
+    expect(problems.join()).not.toContain('user:word')
+  })
+
   it('tells all problems of flags, environment and file at once, each with place, value and rule', () => {
     const config = fileOf(
       [

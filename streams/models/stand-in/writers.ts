@@ -118,6 +118,11 @@ export const writers: Readonly<Record<string, Readonly<Record<string, Writer>>>>
     intention: (excerpt, random) => `Wants ${random.pick(aims)}, starting from "${excerpt.phrase(random)}".`,
     keywords: (excerpt, random) => random.pick(longest(excerpt.words)),
   },
+  // The first one found: a rehearsal should go on.
+  choice: {
+    thought: writeThought,
+    document: () => 1,
+  },
   attribution: {
     ...situation,
     domain: (excerpt, random) => `field of ${random.pick(longest(excerpt.words)).toLowerCase()}`,

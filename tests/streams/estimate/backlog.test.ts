@@ -6,6 +6,7 @@ import { VirtualStage } from '../../../streams/estimate/virtual-stage.ts'
 import { Survey } from '../../../streams/estimate/waiting.ts'
 import type { Pipeline } from '../../../streams/pipeline.ts'
 import { Run } from '../../../streams/run.ts'
+import { OpenSearches } from '../../../streams/searches/open-searches.ts'
 import { StageBinding } from '../../../streams/task/stage-binding.ts'
 import { stages } from '../../../streams/topology.ts'
 import { defaults, memoryPipeline, readRecords, silent, writeArticles } from '../../support/pipeline.ts'
@@ -32,7 +33,8 @@ async function keysOf(pipeline: Pipeline, most = Number.POSITIVE_INFINITY) {
 async function survey(pipeline: Pipeline, most = Number.POSITIVE_INFINITY, limit: number | null = null) {
   const { retry } = defaults
   const tokenizer = createTokenizer()
-  const ports = { pipeline, log: silent, tokenizer, retry, restoresState: true }
+  const searches = new OpenSearches(pipeline)
+  const ports = { pipeline, log: silent, tokenizer, retry, searches, restoresState: true }
   const stage = new VirtualStage(dedupeDocument(), 0, ports)
   const backlog = await Backlog.open(pipeline, most)
   const counter = new TokenCounter(tokenizer)

@@ -1,0 +1,41 @@
+import type { Search } from '../../operators/search.ts'
+import type { Config } from '../config.ts'
+import type { Pipeline } from '../pipeline.ts'
+import { FullTextSearch, fullTextName } from './full-text.ts'
+import type { SearchSettings } from './settings.ts'
+
+/** A search that is open until it is closed. */
+export interface OpenSearch extends Search {
+  close(): Promise<void>
+}
+
+/** A search as configured: what its results depend on is known before anything is opened. */
+export interface SearchSource {
+  readonly name: string
+  /** Whether others are asked, so that nothing is searched just to see what would be found. */
+  readonly isRemote: boolean
+  /** @throws {SituError} DATA_* */
+  open(pipeline: Pipeline): Promise<OpenSearch>
+}
+
+/** The search that the configuration names; without one that over the documents of the pipeline. */
+export function createSearch(config: Config): SearchSource {
+  const { search } = config
+  if (search.kind === 'full-text') {
+    return { name: fullTextName, isRemote: false, open: pipeline => FullTextSearch.open(pipeline, config) }
+  }
+  return {
+    name: webSearchName(search),
+    isRemote: true,
+    async open() {
+      // Its client is loaded only where it is used.
+      const { SearxngSearch } = await import('./searxng.ts')
+      return new SearxngSearch(search, webSearchName(search))
+    },
+  }
+}
+
+/** Another address of the same engines gives the same results, as with models: it is no part of the name. */
+function webSearchName({ engines, language }: Extract<SearchSettings, { kind: 'searxng' }>): string {
+  return ['searxng', 'version 1', `engines ${engines.join(' ') || 'default'}`, `language ${language}`].join(', ')
+}
