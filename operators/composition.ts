@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { SituError } from '../schemas/errors.ts'
+import { drawFor, drawOptions, drawRule, isDrawPossible } from './demonstrations/draw.ts'
 import type { Demonstration } from './demonstrations.ts'
 import type { ChatMessage } from './model.ts'
 import type { Context, Material } from './operator.ts'
@@ -16,7 +17,7 @@ const leastDocumentTokens = 64
 const maxLineCharacters = 300
 
 /** Options of every operator whose prompt shows a document with demonstrations. */
-export const promptOptions = z.strictObject({
+const promptFields = {
   demonstrations: z
     .int()
     .min(0)
@@ -41,7 +42,26 @@ export const promptOptions = z.strictObject({
     .max(1_000_000)
     .default(7500)
     .describe("Tokens of the whole prompt, at most the model's context less its reply."),
-})
+  ...drawOptions,
+}
+
+export const promptOptions = z.strictObject(promptFields).refine(isDrawPossible, drawRule)
+
+/** Those of an operator that may make several outputs of one document. */
+export const sampledOptions = z
+  .strictObject({
+    ...promptFields,
+    situations: z
+      .int()
+      .min(1)
+      .max(100)
+      .optional()
+      .transform(count => (count === 1 ? undefined : count))
+      .describe('Situations made of each document, each with a call and a draw of its own; default 1.'),
+  })
+  .refine(isDrawPossible, drawRule)
+
+export type SampledOptions = z.infer<typeof sampledOptions>
 
 export type PromptOptions = z.infer<typeof promptOptions>
 
@@ -62,9 +82,9 @@ export interface Composition {
 }
 
 /** Draws demonstrations for the record and composes; tells the context which are shown. */
-export function composeFor(subject: Subject, context: Context<PromptOptions>): Composition {
-  const { id, prompt, options, tokenizer, model } = context
-  const demonstrations = prompt.usesDemonstrations ? context.demonstrations.draw(id, options.demonstrations) : []
+export async function composeFor(subject: Subject, context: Context<PromptOptions>): Promise<Composition> {
+  const { prompt, options, tokenizer, model } = context
+  const demonstrations = prompt.usesDemonstrations ? await drawFor(subject.document, context) : []
   const composition = compose(subject, { prompt, options, tokenizer, model, demonstrations })
   context.showed(composition.demonstrations.map(demonstration => demonstration.id))
   return composition

@@ -3,6 +3,7 @@ import { dedupeDocument, dedupeInstruction } from './dedupe.ts'
 import { extract } from './extract.ts'
 import { instruct } from './instruct.ts'
 import { situate } from './situate.ts'
+import { write, writePlain } from './write.ts'
 
 /** The only list of operators, in the order of the chain: command line, groups, metrics and topics derive from it. */
 export const operators = {
@@ -10,6 +11,8 @@ export const operators = {
   'dedupe-document': dedupeDocument,
   situate,
   instruct,
+  write,
+  'write-plain': writePlain,
   decontaminate: decontaminateInstruction,
   'dedupe-instruction': dedupeInstruction,
 } as const

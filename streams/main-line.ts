@@ -5,7 +5,7 @@ import type { Config } from './config.ts'
 import type { Pipeline } from './pipeline.ts'
 import { holding } from './promotion.ts'
 import { endsOf, variantMessage } from './replay.ts'
-import { checkOperators, layOut, mainVariant, type Stage, stages } from './topology.ts'
+import { checkOperators, layOut, mainVariant, replacedBy, type Stage, stages } from './topology.ts'
 import { createOwnTopics, readVariants, toRecord, type Variants } from './variants.ts'
 
 const pollMs = 500
@@ -30,8 +30,16 @@ export function firstLine(wanted: readonly OperatorName[]): Stage[] {
   return layOut(always, wanted)
 }
 
-/** The stages of a line, or those of the given names alone. */
+/**
+ * The stages of a line, or those of the given names alone.
+ *
+ * @throws {SituError} USAGE for a name whose place in the line another operator has.
+ */
 export function chooseStages(line: readonly Stage[], names: readonly string[]): Stage[] {
+  const replaced = replacedBy(line.map(({ name }) => name))
+  const gone = names.find(name => replaced.has(name as OperatorName))
+  const own = line.find(({ operator }) => gone !== undefined && operator.insteadOf?.includes(gone))
+  if (own) throw new SituError('USAGE', `${gone} is not in the chain of this log: ${own.name} has its place`)
   return line.filter(({ name }) => names.length === 0 || names.includes(name))
 }
 
@@ -76,11 +84,12 @@ async function extend(
 ): Promise<void> {
   const laid = layOut(main.stages, wanted)
   const added = laid.filter(({ name }) => !main.stages.some(own => own.name === name))
+  const replaced = main.stages.filter(own => !laid.some(({ name }) => name === own.name))
   const moved = main.stages.filter(own => laid.some(({ name, input }) => name === own.name && input !== own.input))
-  await holding(pipeline, moved, async () => {
+  await holding(pipeline, [...replaced, ...moved], async () => {
     const now = await readVariants(pipeline)
     if (now.main.record?.time !== main.record?.time) throw new SituError('DATA_IN_USE', 'the main line was changed')
-    await checkUnworked(pipeline, moved, added)
+    await checkUnworked(pipeline, [...replaced, ...moved], added)
     await createOwnTopics(pipeline, config, added)
     const droppedFrom = await endsOf(pipeline, 'dropped')
     const before = main.record?.stages ?? []
@@ -89,7 +98,7 @@ async function extend(
       const own = before.find(({ operator }) => operator === stage.name)
       return toRecord(stage, own?.droppedFrom ?? droppedFrom, own?.configuration ?? null)
     })
-    const kept = before.filter(({ operator }) => !changed.some(({ name }) => name === operator))
+    const kept = before.filter(({ operator }) => ![...changed, ...replaced].some(({ name }) => name === operator))
     const common = { id: mainVariant, state: 'there' as const, range: '{}', time: pipeline.clock.now() }
     const origin = main.record?.origin ?? null
     await pipeline.transport.produce([variantMessage(pipeline, { ...common, origin, stages: [...kept, ...records] })])

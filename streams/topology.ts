@@ -29,7 +29,7 @@ export interface Stage {
 }
 
 /** Topics whose newest message by key is what counts. */
-const compactedNouns: readonly Noun[] = ['failed', 'prompt', 'task', 'variant']
+const compactedNouns: readonly Noun[] = ['failed', 'prompt', 'snapshot', 'task', 'variant']
 /** Nouns that are no topic by themselves, but what is in those of a stage's own: its state and its routed inputs. */
 const innerNouns: readonly Noun[] = ['signature', 'routed']
 
@@ -43,14 +43,23 @@ export const mainVariant = 'main'
  */
 export function layOut(line: readonly Stage[], added: readonly OperatorName[]): Stage[] {
   const outputs = new Outputs()
+  const replaced = replacedBy([...line.map(({ name }) => name), ...added])
   return stages.flatMap(({ name, operator }) => {
     const own = line.find(stage => stage.name === name)
-    if (!own && !added.includes(name)) return []
+    if ((!own && !added.includes(name)) || replaced.has(name)) return []
     const input = outputs.inputOf(operator)
     const stage = own?.input === input ? own : stageOf(name, own?.variant ?? mainVariant, input)
     outputs.add(stage)
     return [stage]
   })
+}
+
+/** The operators that are left out where these are in the chain. */
+export function replacedBy(names: readonly OperatorName[]): ReadonlySet<OperatorName> {
+  const replaced = stages.filter(({ name }) =>
+    stages.some(other => names.includes(other.name) && other.operator.insteadOf?.includes(name)),
+  )
+  return new Set(replaced.map(({ name }) => name))
 }
 
 /** A stage with topics and tasks of its own: those of a variant have its name behind a dot. */
@@ -86,7 +95,9 @@ export const stages: readonly Stage[] = Object.entries(operators).map(([name, { 
 )
 
 /** Nouns that are in a log only where an optional operator was asked for. */
-const optionalNouns: readonly Noun[] = stages.flatMap(({ operator }) => (operator.optional ? [operator.to] : []))
+const optionalNouns: readonly Noun[] = stages.flatMap(({ operator: { optional, to } }) =>
+  optional && !stages.some(({ operator }) => !operator.optional && operator.to === to) ? [to] : [],
+)
 
 /** Topics that hold records, in the order of the chain; then the common ones. */
 export const topicNouns: readonly Noun[] = [

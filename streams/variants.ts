@@ -10,6 +10,7 @@ import {
   nounOfTopic,
   Outputs,
   ownTopicSpecs,
+  replacedBy,
   type Stage,
   stageOf,
   stages,
@@ -190,9 +191,10 @@ function fromRecord({ operator, variant, input, from, until }: VariantStage): St
 /** A stage that the record does not name is a first one, and reads what the line writes; optional ones it does name. */
 function mainStages(records: readonly VariantStage[]): Stage[] {
   const outputs = new Outputs()
+  const replaced = replacedBy(records.map(({ operator }) => operator as OperatorName))
   return stages.flatMap(({ name, operator }) => {
     const own = records.find(record => record.operator === name)
-    if (operator.optional && !own) return []
+    if ((operator.optional && !own) || replaced.has(name)) return []
     const stage = (own && fromRecord(own)) ?? stageOf(name, mainVariant, outputs.inputOf(operator))
     outputs.add(stage)
     return [stage]

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { SituError } from '../../schemas/errors.ts'
 import { bindStages } from '../bind.ts'
+import { snapshotFor } from '../demonstrations.ts'
 import { Estimation } from '../estimate/estimate.ts'
 import type { Forecast } from '../estimate/forecast.ts'
 import { renderForecast } from '../estimate/render.ts'
@@ -32,6 +33,8 @@ export const command = defineCommand({
     'backoffMs',
     'standInLatencyMs',
     'benchmarks',
+    'demonstrations',
+    'embedder',
     'drainSeconds',
     ...spendingSettingNames,
     ...kafkaSettingNames,
@@ -61,7 +64,9 @@ export const command = defineCommand({
     const pipeline = await openPipeline(config, 'change')
     try {
       const line = layOut((await readVariants(pipeline)).main.stages, wanted)
-      const bindings = bindStages(chooseStages(line, context.words), config, prompt)
+      const chosen = chooseStages(line, context.words)
+      const drawn = await snapshotFor(chosen, pipeline, config)
+      const bindings = bindStages(chosen, config, prompt, drawn?.snapshot)
       const { retry } = runOptions(config, signal)
       const own = { bindings, pipeline, config, log, retry, sample, seed, limit: limit ?? null, signal }
       const estimation = await Estimation.begin(own)

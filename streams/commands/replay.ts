@@ -3,6 +3,7 @@ import type { OperatorName } from '../../operators/index.ts'
 import { SituError } from '../../schemas/errors.ts'
 import { bindStages } from '../bind.ts'
 import type { Config } from '../config.ts'
+import { snapshotFor, useSnapshot } from '../demonstrations.ts'
 import { confirmFirstRun } from '../estimate/first-run.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
 import { findStage, firstLine, wantedOperators } from '../main-line.ts'
@@ -31,6 +32,8 @@ export const command = defineCommand({
     'backoffMs',
     'standInLatencyMs',
     'benchmarks',
+    'demonstrations',
+    'embedder',
     ...spendingSettingNames,
     ...kafkaSettingNames,
   ],
@@ -63,12 +66,13 @@ export const command = defineCommand({
     if (options.model && !operator.prompt) throw new SituError('USAGE', `${name} calls no model`)
     const config = withModel(context.config, name, options.model)
     const prompts = options.prompt ? [`${name}=${options.prompt}`] : []
-    const bind = (line: readonly Stage[]) =>
-      bindStages(stagesThrough(findStage(line, name), options.through, line), config, prompts)
-    bind(firstLine(wanted))
+    const chosenOf = (line: readonly Stage[]) => stagesThrough(findStage(line, name), options.through, line)
+    bindStages(chosenOf(firstLine(wanted)), config, prompts)
     const pipeline = await openPipeline(config, 'change')
     try {
-      const bound = bind(layOut((await readVariants(pipeline)).main.stages, wanted))
+      const chosen = chosenOf(layOut((await readVariants(pipeline)).main.stages, wanted))
+      const drawn = await snapshotFor(chosen, pipeline, config)
+      const bound = bindStages(chosen, config, prompts, drawn?.snapshot)
       const { variant, from = null, until = null, limit = null } = options
       const range = { from, until, limit }
       const request = { variant, range, bindings: bound }
@@ -76,6 +80,7 @@ export const command = defineCommand({
       const planned = await plannedReplay(pipeline, request)
       await confirmFirstRun(context, pipeline, { bindings: planned, retry, limit, follow: false, yes: options.yes })
       const bindings = await prepareReplay(pipeline, config, request)
+      await useSnapshot(pipeline, drawn, log)
       const confirm = (stage: Stage) => confirmStage(pipeline, variant, stage)
       const summary = await withModelCalls(context, pipeline, bindings, calls => {
         const run = new Run(pipeline, { ...runOptions(config, stop), ...calls, confirm, bindings }, log)

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { messageOf, SituError } from '../../schemas/errors.ts'
 import { bindStages } from '../bind.ts'
 import type { Config } from '../config.ts'
+import { snapshotFor, useSnapshot } from '../demonstrations.ts'
 import { confirmFirstRun } from '../estimate/first-run.ts'
 import { RemainingWork } from '../estimate/remaining.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
@@ -47,6 +48,8 @@ export const command = defineCommand({
     'retentionBytes',
     'standInLatencyMs',
     'benchmarks',
+    'demonstrations',
+    'embedder',
     'metricsPort',
     'metricsHost',
     ...spendingSettingNames,
@@ -87,10 +90,13 @@ export const command = defineCommand({
     const pipeline = await openPipeline(config, 'change')
     try {
       const line = await extendMainLine(pipeline, config, wanted)
-      const bindings = bindStages(chooseStages(line, words), config, options.prompt)
+      const chosen = chooseStages(line, words)
+      const drawn = await snapshotFor(chosen, pipeline, config)
+      const bindings = bindStages(chosen, config, options.prompt, drawn?.snapshot)
       const { retry } = runOptions(config, context.stop)
       const { follow, yes } = options
       await confirmFirstRun(context, pipeline, { bindings, retry, limit: options.limit ?? null, follow, yes })
+      await useSnapshot(pipeline, drawn, log)
       const confirm = (stage: Stage) => confirmStage(pipeline, mainVariant, stage)
       const summary = await withModelCalls(context, pipeline, bindings, calls => {
         const limit = options.limit ?? null
@@ -168,8 +174,7 @@ export async function withModelCalls<T>(
   }
   for (const signal of [stop, calls.spent]) signal.addEventListener('abort', beginDrain, { once: true })
   try {
-    const callerOf = (binding: StageBinding) => calls.callerOf(binding)
-    return await work({ callerOf, spent: calls.spent, waiting: () => calls.waiting })
+    return await work({ callerOf: () => calls.caller, spent: calls.spent, waiting: () => calls.waiting })
   } finally {
     // The drain of the records and that of calls which nobody waits for any more have one deadline.
     const taken = Math.max(0, clock.now() - drainBegan)

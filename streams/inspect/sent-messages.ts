@@ -1,10 +1,10 @@
-import { parseSnapshot } from '../../operators/demonstrations.ts'
 import { createTokenizer } from '../../operators/gpt-tokenizer.ts'
 import type { ChatMessage } from '../../operators/model.ts'
 import { Prompt } from '../../operators/prompt.ts'
 import { correct } from '../../operators/reply.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Attempt, Provenance } from '../../schemas/records.ts'
+import { readSnapshot } from '../demonstrations.ts'
 import { hashMessages } from '../message-text.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { nounOfTopic, stages } from '../topology.ts'
@@ -39,7 +39,7 @@ export async function sentMessages(pipeline: Pipeline, provenance: Provenance): 
   const record = await pipeline.serde.decode(nounOfTopic(provenance.input.topic), input.value)
   const configured = JSON.parse(await readText(pipeline, provenance.configuration)) as Configured
   const prompt = new Prompt(stage.name, await readText(pipeline, provenance.prompt), operator.prompt?.fields ?? [])
-  const pool = provenance.snapshot ? parseSnapshot(await readText(pipeline, provenance.snapshot)).demonstrations : []
+  const pool = provenance.snapshot ? (await readSnapshot(pipeline, provenance.snapshot)).demonstrations : []
   const demonstrations = provenance.demonstrations.flatMap(
     id => pool.find(demonstration => demonstration.id === id) ?? [],
   )

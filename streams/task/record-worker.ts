@@ -3,7 +3,15 @@ import { hash } from '../../operators/hash.ts'
 import { type Context, type Draft, Drop, type RecordedModel } from '../../operators/operator.ts'
 import type { Tokenizer } from '../../operators/tokenizer.ts'
 import { type ErrorCode, messageOf, SituError } from '../../schemas/errors.ts'
-import { type Noun, type Place, type Records, type Spent, schemas } from '../../schemas/records.ts'
+import {
+  type LostSample,
+  type Noun,
+  type Place,
+  type Provenance,
+  type Records,
+  type Spent,
+  schemas,
+} from '../../schemas/records.ts'
 import type { Serde } from '../../schemas/serde.ts'
 import type { Clock } from '../clock.ts'
 import { evidenceLimitBytes, makeEvidence } from '../evidence.ts'
@@ -16,6 +24,7 @@ import { CallRecorder } from './call-recorder.ts'
 import type { RetryPolicy } from './call-retries.ts'
 import { RecordLimit } from './record-limit.ts'
 import type { StageBinding } from './stage-binding.ts'
+import { addSpent } from './task-record.ts'
 
 /** What is left of the evidence where the whole does not fit into a message. */
 const smallEvidenceCharacters = 16_384
@@ -90,42 +99,90 @@ export class RecordWorker {
   }
 }
 
+/** One output in the making. */
+interface Sample {
+  number: number
+  recorder: CallRecorder | null
+  demonstrations: readonly string[]
+}
+
 /** One record under work. */
 class Work {
   readonly #ports: RecordWorkerPorts
   readonly #binding: StageBinding
   readonly #place: Place
   readonly #limit: RecordLimit
-  readonly #recorder: CallRecorder | null
-  #demonstrations: readonly string[] = []
+  readonly #samples: [Sample, ...Sample[]]
+  /** Samples of outputs, where there are several. */
+  readonly #sampleOf = new Map<object, Sample>()
+  #lost: readonly LostSample[] = []
 
   constructor(ports: RecordWorkerPorts, place: Place, limit: RecordLimit) {
     this.#ports = ports
     this.#binding = ports.binding
     this.#place = place
     this.#limit = limit
-    const { model } = ports.binding
-    this.#recorder = model ? new CallRecorder(ports, model, place, limit) : null
+    this.#samples = [this.#newSample(0)]
   }
 
-  /** Applies the operator; once more with less in its prompt, where the endpoint finds the first too long. */
+  get #first(): Sample {
+    return this.#samples[0]
+  }
+
+  #newSample(number: number): Sample {
+    const { model } = this.#binding
+    const recorder = model ? new CallRecorder(this.#ports, model, this.#place, this.#limit, number) : null
+    return { number, recorder, demonstrations: [] }
+  }
+
   async apply(record: Records[Noun]): Promise<Draft<Noun>[] | Drop> {
     const { operator } = this.#binding.stage
-    const context = new WorkContext(record.id, this.#ports, this.#limit, this.#recorder, demonstrations => {
-      this.#demonstrations = demonstrations
-      if (this.#recorder) this.#recorder.demonstrations = demonstrations
-    })
+    const context = this.#contextOf(record.id, this.#first)
+    return this.#withinContext(this.#first, () => operator.apply(record, context))
+  }
+
+  /** Once more with less in the prompt, where the endpoint finds the first too long. */
+  async #withinContext<T>({ recorder }: Sample, work: () => Promise<T> | T): Promise<T> {
     try {
-      return await this.#limit.race(operator.apply(record, context))
+      return await this.#limit.race(work())
     } catch (error) {
-      if (!this.#recorder?.shrink(error)) throw error
+      if (!recorder?.shrink(error)) throw error
       try {
-        return await this.#limit.race(operator.apply(record, context))
+        return await this.#limit.race(work())
       } catch (second) {
         // Without room for a shorter prompt there was no second call: the endpoint's own answer says more.
         throw second instanceof SituError && second.code === 'MODEL_CONTEXT_EXCEEDED' ? error : second
       }
     }
+  }
+
+  #contextOf(id: string, sample: Sample): WorkContext {
+    return new WorkContext(id, this.#ports, this.#limit, sample, (count, make) => this.#makeSamples(id, count, make))
+  }
+
+  async #makeSamples<T extends object>(
+    id: string,
+    count: number,
+    make: (context: Context<Record<string, unknown>>) => Promise<T>,
+  ): Promise<T[]> {
+    for (let number = this.#samples.length; number < count; number++) this.#samples.push(this.#newSample(number))
+    const ended = await Promise.allSettled(
+      this.#samples.map(sample => this.#withinContext(sample, () => make(this.#contextOf(id, sample)))),
+    )
+    const made: T[] = []
+    const failed: { sample: Sample; error: unknown }[] = []
+    for (const [index, sample] of this.#samples.entries()) {
+      const result = ended[index]
+      if (result?.status === 'rejected') failed.push({ sample, error: result.reason })
+      else if (result) {
+        this.#sampleOf.set(result.value, sample)
+        made.push(result.value)
+      }
+    }
+    const error = endingError(failed.map(({ error }) => error)) ?? (made.length === 0 ? failed[0]?.error : undefined)
+    if (error !== undefined) throw error
+    this.#lost = failed.flatMap(({ sample, error }) => sample.recorder?.lost(error as SituError) ?? [])
+    return made
   }
 
   done(drafts: readonly Draft<Noun>[]): Outcome {
@@ -134,13 +191,17 @@ class Work {
       throw new SituError('OPERATOR_BUG', `${stage.name}: returned no record and no drop`)
     }
     const noun = stage.operator.to
-    const provenance = this.#recorder?.provenance()
-    const messages = drafts.map((draft, index) => {
-      const id = this.#binding.outputId(this.#place.id ?? '', this.#demonstrations, 0, index)
-      const made: Record<string, unknown> = { ...draft, id }
-      if (hasInput(noun)) made.input = this.#place
-      if (provenance) made.provenance = provenance
-      return this.#message(stage.output, noun, made as unknown as Records[Noun])
+    const made = new Map<Sample, { provenance: Provenance | null; count: number }>()
+    const messages = drafts.map(draft => {
+      const sample = this.#sampleOf.get(draft) ?? this.#first
+      const lost = made.size === 0 ? this.#lost : []
+      const own = made.get(sample) ?? { provenance: sample.recorder?.provenance(null, lost) ?? null, count: 0 }
+      made.set(sample, own)
+      const id = this.#binding.outputId(this.#place.id ?? '', sample.demonstrations, sample.number, own.count++)
+      const record: Record<string, unknown> = { ...draft, id }
+      if (hasInput(noun)) record.input = this.#place
+      if (own.provenance) record.provenance = own.provenance
+      return this.#message(stage.output, noun, record as unknown as Records[Noun])
     })
     return this.#outcome({ kind: 'done', out: messages.length }, messages)
   }
@@ -153,7 +214,7 @@ class Work {
     const record: Records['dropped'] = {
       id: hash(
         'dropped',
-        this.#binding.outputId(this.#place.id ?? '', this.#demonstrations, 0, 0),
+        this.#binding.outputId(this.#place.id ?? '', this.#first.demonstrations, 0, 0),
         ...variantPart(stage),
       ),
       operator: stage.name,
@@ -162,7 +223,7 @@ class Work {
       twin: details.twin ?? null,
       similarity: details.similarity ?? null,
       detail: details.detail ?? null,
-      provenance: this.#recorder?.provenance() ?? null,
+      provenance: this.#first.recorder?.provenance() ?? null,
       place: this.#place,
       variant: stage.variant,
     }
@@ -171,7 +232,7 @@ class Work {
 
   async failed(error: SituError, value: Uint8Array | null): Promise<Outcome> {
     // Before the dead letter is committed: a retry of it must not meet the same reply again.
-    if (repliesAtFault.has(error.code)) await this.#recorder?.rejectReplies()
+    if (isReplyAtFault(error)) for (const { recorder } of this.#samples) await recorder?.rejectReplies()
     const { topic, partition, offset } = this.#place
     const record: Records['failed'] = {
       id: deadLetterId(this.#binding.stage, this.#place),
@@ -179,12 +240,12 @@ class Work {
       code: error.code,
       message: error.message,
       input: this.#place.id,
-      attempts: Math.max(1, this.#recorder?.tries ?? 0),
+      attempts: Math.max(1, this.#first.recorder?.tries ?? 0),
       evidence: makeEvidence(error.evidence?.content ?? '', error.evidence?.kind ?? 'none'),
       source: null,
       place: { id: this.#place.id, topic, partition, offset },
       value: value && value.length <= evidenceLimitBytes ? Buffer.from(value) : null,
-      provenance: this.#recorder?.provenance(error.code) ?? null,
+      provenance: this.#first.recorder?.provenance(error.code) ?? null,
       time: this.#ports.clock.now(),
       variant: this.#binding.stage.variant,
     }
@@ -192,7 +253,10 @@ class Work {
   }
 
   #outcome(result: Result, messages: OutgoingMessage[]): Outcome {
-    return { result, messages, spent: this.#recorder?.spent ?? null }
+    const spent: Spent[] = []
+    for (const { recorder } of this.#samples) if (recorder?.spent) addSpent(spent, recorder.spent)
+    // However many samples it had, it is one input.
+    return { result, messages, spent: spent[0] ? { ...spent[0], inputs: 1 } : null }
   }
 
   /** Where the transport takes no message of that size, the input is left to its place and the evidence is cut. */
@@ -230,26 +294,31 @@ class Work {
   }
 }
 
+type MakeSamples = Context<Record<string, unknown>>['samples']
+
 /** What the operator of one record gets. A class: an object with getters of its own costs more than many operators. */
 class WorkContext implements Context<Record<string, unknown>> {
   readonly id: string
-  readonly showed: (demonstrationIds: readonly string[]) => void
+  readonly samples: MakeSamples
   readonly #ports: RecordWorkerPorts
   readonly #limit: RecordLimit
-  readonly #recorder: CallRecorder | null
+  readonly #sample: Sample
 
-  constructor(
-    id: string,
-    ports: RecordWorkerPorts,
-    limit: RecordLimit,
-    recorder: CallRecorder | null,
-    showed: (demonstrationIds: readonly string[]) => void,
-  ) {
+  constructor(id: string, ports: RecordWorkerPorts, limit: RecordLimit, sample: Sample, samples: MakeSamples) {
     this.id = id
-    this.showed = showed
+    this.samples = samples
     this.#ports = ports
     this.#limit = limit
-    this.#recorder = recorder
+    this.#sample = sample
+  }
+
+  get sample() {
+    return this.#sample.number
+  }
+
+  showed(demonstrationIds: readonly string[]): void {
+    this.#sample.demonstrations = demonstrationIds
+    if (this.#sample.recorder) this.#sample.recorder.demonstrations = demonstrationIds
   }
 
   get options() {
@@ -269,7 +338,7 @@ class WorkContext implements Context<Record<string, unknown>> {
   }
 
   get model(): RecordedModel {
-    return this.#declared(this.#recorder, 'model')
+    return this.#declared(this.#sample.recorder, 'model')
   }
 
   get demonstrations() {
@@ -289,7 +358,10 @@ class WorkContext implements Context<Record<string, unknown>> {
   }
 
   get embedder() {
-    return this.#declared(this.#ports.binding.ports.embedder, 'embedder')
+    const embedder = this.#declared(this.#ports.binding.ports.embedder, 'embedder')
+    const { caller, rank, draining, binding } = this.#ports
+    const onWait = (isWaiting: boolean) => this.#limit.hold(isWaiting)
+    return embedder.through?.({ caller, rank, draining, operator: binding.stage.name, onWait }) ?? embedder
   }
 
   #declared<T>(port: T | null | undefined, name: string): T {
@@ -305,6 +377,17 @@ const repliesAtFault: ReadonlySet<ErrorCode> = new Set([
   'MODEL_REPLY_CUT',
   'MODEL_CONTENT_FILTERED',
 ])
+
+function isReplyAtFault(error: unknown): boolean {
+  return error instanceof SituError && repliesAtFault.has(error.code)
+}
+
+/** Of the errors of several samples the one that ends the record; undefined where others may be kept. */
+function endingError(errors: readonly unknown[]): unknown {
+  const ending = errors.filter(error => !isReplyAtFault(error))
+  const stopping = ending.find(error => !(error instanceof SituError) || error.stops !== 'record')
+  return stopping ?? ending[0]
+}
 
 const nounsWithInput = new Set(
   Object.entries(schemas).flatMap(([noun, schema]) =>
