@@ -5,7 +5,7 @@ import type { Config } from './config.ts'
 import type { Pipeline } from './pipeline.ts'
 import { holding } from './promotion.ts'
 import { endsOf, variantMessage } from './replay.ts'
-import { checkOperators, layOut, mainVariant, replacedBy, type Stage, stages } from './topology.ts'
+import { checkOperators, excludes, layOut, mainVariant, replacedBy, type Stage, stages } from './topology.ts'
 import { createOwnTopics, readVariants, toRecord, type Variants } from './variants.ts'
 
 const pollMs = 500
@@ -15,13 +15,17 @@ const maxTries = 30
 /**
  * The optional operators that are asked for: by name, by `enabled` in the configuration, or by benchmarks.
  *
- * @throws {SituError} USAGE for a name that is no operator's.
+ * @throws {SituError} USAGE for a name that is no operator's, and for two that have one place.
  */
 export function wantedOperators(names: readonly string[], { operators, settings }: Config): OperatorName[] {
   checkOperators(names)
   const isWanted = ({ name, operator }: Stage) =>
     names.includes(name) || operators[name]?.enabled || (operator.benchmarks && settings.benchmarks.length > 0)
-  return stages.flatMap(stage => (stage.operator.optional && isWanted(stage) ? [stage.name] : []))
+  const wanted = stages.flatMap(stage => (stage.operator.optional && isWanted(stage) ? [stage.name] : []))
+  const second = wanted.find(name => wanted.some(other => excludes(name, other)))
+  const first = wanted.find(name => second !== undefined && excludes(name, second))
+  if (first) throw new SituError('USAGE', `${second} and ${first} exclude each other: they have one place in the chain`)
+  return wanted
 }
 
 /** The stages that a log begins with. */
@@ -37,8 +41,8 @@ export function firstLine(wanted: readonly OperatorName[]): Stage[] {
  */
 export function chooseStages(line: readonly Stage[], names: readonly string[]): Stage[] {
   const replaced = replacedBy(line.map(({ name }) => name))
-  const gone = names.find(name => replaced.has(name as OperatorName))
-  const own = line.find(({ operator }) => gone !== undefined && operator.insteadOf?.includes(gone))
+  const gone = names.find(name => replaced.has(name))
+  const own = line.find(({ name }) => gone !== undefined && excludes(name, gone))
   if (own) throw new SituError('USAGE', `${gone} is not in the chain of this log: ${own.name} has its place`)
   return line.filter(({ name }) => names.length === 0 || names.includes(name))
 }

@@ -43,7 +43,10 @@ export const mainVariant = 'main'
  */
 export function layOut(line: readonly Stage[], added: readonly OperatorName[]): Stage[] {
   const outputs = new Outputs()
-  const replaced = replacedBy([...line.map(({ name }) => name), ...added])
+  const replaced = replacedBy(
+    line.map(({ name }) => name),
+    added,
+  )
   return stages.flatMap(({ name, operator }) => {
     const own = line.find(stage => stage.name === name)
     if ((!own && !added.includes(name)) || replaced.has(name)) return []
@@ -54,12 +57,25 @@ export function layOut(line: readonly Stage[], added: readonly OperatorName[]): 
   })
 }
 
-/** The operators that are left out where these are in the chain. */
-export function replacedBy(names: readonly OperatorName[]): ReadonlySet<OperatorName> {
-  const replaced = stages.filter(({ name }) =>
-    stages.some(other => names.includes(other.name) && other.operator.insteadOf?.includes(name)),
-  )
-  return new Set(replaced.map(({ name }) => name))
+/**
+ * The operators that have no place in a chain: others stand there instead.
+ *
+ * @param added - Those that come in now; they go before those of the line.
+ */
+export function replacedBy(line: readonly string[], added: readonly string[] = []): ReadonlySet<string> {
+  const staying = line.filter(name => !added.some(other => excludes(other, name)))
+  const all = stages.map(({ name }) => name as string)
+  return new Set(all.filter(name => [...staying, ...added].some(other => other !== name && excludes(other, name))))
+}
+
+/** Whether two operators stand in one place of the chain. */
+export function excludes(one: string, other: string): boolean {
+  const [left, right] = [insteadOf(one), insteadOf(other)]
+  return one !== other && (left.includes(other) || right.includes(one) || left.some(name => right.includes(name)))
+}
+
+function insteadOf(name: string): readonly string[] {
+  return stages.find(stage => stage.name === name)?.operator.insteadOf ?? []
 }
 
 /** A stage with topics and tasks of its own: those of a variant have its name behind a dot. */

@@ -191,7 +191,7 @@ function fromRecord({ operator, variant, input, from, until }: VariantStage): St
 /** A stage that the record does not name is a first one, and reads what the line writes; optional ones it does name. */
 function mainStages(records: readonly VariantStage[]): Stage[] {
   const outputs = new Outputs()
-  const replaced = replacedBy(records.map(({ operator }) => operator as OperatorName))
+  const replaced = replacedBy([], recordedOptional(records))
   return stages.flatMap(({ name, operator }) => {
     const own = records.find(record => record.operator === name)
     if ((operator.optional && !own) || replaced.has(name)) return []
@@ -199,6 +199,12 @@ function mainStages(records: readonly VariantStage[]): Stage[] {
     outputs.add(stage)
     return [stage]
   })
+}
+
+/** Operators that are there though they need not be: they decide who stands in a place that several may have. */
+function recordedOptional(records: readonly VariantStage[]): string[] {
+  const optional = stages.filter(({ operator }) => operator.optional).map(({ name }) => name as string)
+  return records.flatMap(({ operator }) => (optional.includes(operator) ? [operator] : []))
 }
 
 /** What the state of a stage is called where its variant is named apart. */

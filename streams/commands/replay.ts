@@ -14,6 +14,7 @@ import { spendingSettingNames } from '../spending-settings.ts'
 import { defineCommand } from '../terminal/command.ts'
 import { layOut, type Stage } from '../topology.ts'
 import { confirmStage, readVariants } from '../variants.ts'
+import { withWriting, writingOptions } from '../writing-options.ts'
 import { agreed, reportRun, runOptions, runWithProgress, withModelCalls } from './run.ts'
 
 export const command = defineCommand({
@@ -44,6 +45,7 @@ export const command = defineCommand({
     from: z.string().min(1).optional().describe('First input: an offset, or a time such as 2026-01-31T12:00:00Z.'),
     until: z.string().min(1).optional().describe('Where to end: an offset or a time; that input is left out.'),
     limit: z.int().min(1).optional().describe('Inputs of the operator at most.').meta({ unit: 'records' }),
+    situations: writingOptions.situations,
     through: z.string().min(1).optional().describe('Go on with the operators behind it, up to this one.'),
     yes: agreed,
   },
@@ -57,7 +59,8 @@ export const command = defineCommand({
     'Where it was interrupted, the same command goes on. --from, --until and --limit are resolved at its first call;',
     'without an end, a later call takes the inputs that have come since.',
   ],
-  async run(context, options) {
+  async run(given, options) {
+    const context = { ...given, config: withWriting(given.config, options) }
     const { log, words, stop } = context
     checkVariantName(options.variant)
     const wanted = wantedOperators(words, context.config)

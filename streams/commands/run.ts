@@ -19,6 +19,7 @@ import { Progress } from '../terminal/progress.ts'
 import { renderStages } from '../terminal/status-table.ts'
 import { mainVariant, type Stage } from '../topology.ts'
 import { confirmStage } from '../variants.ts'
+import { withWriting, writingOptions } from '../writing-options.ts'
 
 const retentionIntervalMs = 60_000
 
@@ -64,6 +65,7 @@ export const command = defineCommand({
       .boolean()
       .default(false)
       .describe('Go on though prompt, model, parameters or options have changed.'),
+    ...writingOptions,
     yes: agreed,
   },
   examples: [
@@ -71,6 +73,7 @@ export const command = defineCommand({
     'situ run --model stand-in',
     'situ run situate instruct --model big --concurrency 64 --follow',
     'situ run --prompt instruct=my-instruct.md --accept-change',
+    'situ run --one-call --situations 3 --model big',
   ],
   notes: [
     'A second run on the same folder takes the tasks that are free and names those that are held.',
@@ -78,7 +81,8 @@ export const command = defineCommand({
     'SIGINT and SIGTERM end it cleanly within --drain-seconds; the next run goes on from there.',
     'The first run with a model, without --max-usd, --max-tokens, --max-calls or the like, shows its forecast and asks.',
   ],
-  async run(context, options) {
+  async run(given, options) {
+    const context = { ...given, config: withWriting(given.config, options) }
     if (options.follow && options.untilIdle)
       throw new SituError('USAGE', '--follow and --until-idle exclude each other')
     const { config, log } = context

@@ -5,7 +5,7 @@ const gramLengths = [3, 4]
 /** Ideographs and kana are written without spaces: their runs say more than what stands between two spaces. */
 const wordPattern = /[\p{L}\p{N}\p{M}]+/gu
 /** A longer word is none, and costs time. */
-const maxWordCharacters = 64
+const maxWordCharacters = 1_024
 
 /**
  * Vectors of hashed n-grams: words, and runs of three and four letters within them, so that forms of one word are near
