@@ -82,27 +82,34 @@ const forms = [
   'a letter', 'an outline with headings', 'questions and answers', 'a plan by weeks',
 ]
 
+type Writers = Readonly<Record<string, Writer>>
+
+const situation: Writers = {
+  user: (excerpt, random) =>
+    `${random.pick(people)} ${random.pick(places)} who ${random.pick(reasons)} ${topic(excerpt, random)}.`,
+  motivation: (excerpt, random) => `They want ${random.pick(aims)}, starting from "${excerpt.phrase(random)}".`,
+  scene: (excerpt, random) =>
+    `${random.pick(people)} ${random.pick(places)} ${random.pick(reasons)} ${topic(excerpt, random)} and wants ${random.pick(aims)}. ` +
+    `On the desk lies a page that says: "${excerpt.phrase(random)}".`,
+  ability: (excerpt, random) => `${random.pick(abilities)}, applied to ${topic(excerpt, random)}.`,
+  knowledge: (excerpt, random) =>
+    `Enough about ${topic(excerpt, random)} to judge the statement "${excerpt.phrase(random)}".`,
+  extraInformation: (excerpt, random) =>
+    `The user quotes the passage on ${topic(excerpt, random)}: "${excerpt.phrase(random)}".`,
+  output: (excerpt, random) => `${random.pick(outputs)} on ${topic(excerpt, random)}.`,
+}
+
+const instruction: Writers = {
+  thought: (excerpt, random) =>
+    `The reader needs the passage on ${topic(excerpt, random)} itself; the hard part is ${random.pick(abilities).toLowerCase()}.`,
+  instruction: writeInstruction,
+}
+
 /** What each reply schema of the operators asks for, by its name and by field. */
-export const writers: Readonly<Record<string, Readonly<Record<string, Writer>>>> = {
-  situation: {
-    user: (excerpt, random) =>
-      `${random.pick(people)} ${random.pick(places)} who ${random.pick(reasons)} ${topic(excerpt, random)}.`,
-    motivation: (excerpt, random) => `They want ${random.pick(aims)}, starting from "${excerpt.phrase(random)}".`,
-    scene: (excerpt, random) =>
-      `${random.pick(people)} ${random.pick(places)} ${random.pick(reasons)} ${topic(excerpt, random)} and wants ${random.pick(aims)}. ` +
-      `On the desk lies a page that says: "${excerpt.phrase(random)}".`,
-    ability: (excerpt, random) => `${random.pick(abilities)}, applied to ${topic(excerpt, random)}.`,
-    knowledge: (excerpt, random) =>
-      `Enough about ${topic(excerpt, random)} to judge the statement "${excerpt.phrase(random)}".`,
-    extraInformation: (excerpt, random) =>
-      `The user quotes the passage on ${topic(excerpt, random)}: "${excerpt.phrase(random)}".`,
-    output: (excerpt, random) => `${random.pick(outputs)} on ${topic(excerpt, random)}.`,
-  },
-  instruction: {
-    thought: (excerpt, random) =>
-      `The reader needs the passage on ${topic(excerpt, random)} itself; the hard part is ${random.pick(abilities).toLowerCase()}.`,
-    instruction: writeInstruction,
-  },
+export const writers: Readonly<Record<string, Writers>> = {
+  situation,
+  instruction,
+  written: { ...situation, ...instruction },
 }
 
 function topic(excerpt: Excerpt, random: Random): string {
