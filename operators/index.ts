@@ -1,7 +1,9 @@
 import { decontaminateInstruction } from './decontaminate.ts'
 import { dedupeDocument, dedupeInstruction } from './dedupe.ts'
+import { examine } from './examine.ts'
 import { extract } from './extract.ts'
 import { instruct } from './instruct.ts'
+import { mask } from './mask.ts'
 import { situate } from './situate.ts'
 import { write, writePlain } from './write.ts'
 
@@ -9,10 +11,12 @@ import { write, writePlain } from './write.ts'
 export const operators = {
   extract,
   'dedupe-document': dedupeDocument,
+  mask,
   situate,
   instruct,
   write,
   'write-plain': writePlain,
+  examine,
   decontaminate: decontaminateInstruction,
   'dedupe-instruction': dedupeInstruction,
 } as const

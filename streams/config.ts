@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
-import { operators } from '../operators/index.ts'
+import { type OperatorName, operators } from '../operators/index.ts'
 import { messageOf, SituError } from '../schemas/errors.ts'
 import { kafkaProblems, kafkaSettings, secretVariables } from './kafka-settings.ts'
+import { type Recipe, recipeNames, recipes } from './recipes.ts'
 import { spendingSettings } from './spending-settings.ts'
 import { closestName } from './terminal/closest-name.ts'
 import {
@@ -36,6 +37,10 @@ export const settings = {
     .describe(
       'Model: a name from the configuration, stand-in, or with OPENAI_BASE_URL or OPENAI_API_KEY any model of that endpoint.',
     ),
+  recipe: z
+    .enum(recipeNames)
+    .optional()
+    .describe('Optional operators and options of a chain for a purpose; situ recipes lists them.'),
   concurrency: whole(1, 1024).default(16).describe('Records in flight for each operator.').meta({ unit: 'records' }),
   ordered: z.boolean().default(false).describe('Write outputs in the order of their inputs.'),
   strict: z.boolean().default(false).describe('Exit 1 where an input ended as a dead letter.'),
@@ -134,7 +139,7 @@ const operatorKeys = {
   model: z.string().min(1).optional(),
   prompt: z.string().min(1).optional(),
   cache: z.boolean().default(true),
-  enabled: z.boolean().default(false),
+  enabled: z.boolean().optional(),
 }
 
 export interface OperatorConfig {
@@ -187,8 +192,9 @@ export function readConfig(
   problems.push(...unknownKeys(path, Object.keys(file), [...known, 'models', 'operators']))
   problems.push(...unknownVariables(environment))
   const models = parseModels(path, file.models, problems)
-  const byOperator = parseOperators(path, file.operators, problems)
   const values = resolveOptions(settings, [fromFlags, fixed(own), fromEnvironment, fromFile], problems)
+  const recipe = values.recipe === undefined ? null : recipes[values.recipe]
+  const byOperator = parseOperators(path, file.operators, recipe, problems)
   // A value that was refused stands at its default: what goes with it can't be told.
   if (problems.length === 0) problems.push(...kafkaProblems(values, environment))
   const config = { settings: values, models: deepFreeze(models), operators: deepFreeze(byOperator), environment }
@@ -262,7 +268,12 @@ function parseModels(path: string, value: unknown, problems: string[]): Record<s
   return models
 }
 
-function parseOperators(path: string, value: unknown, problems: string[]): Record<string, OperatorConfig> {
+function parseOperators(
+  path: string,
+  value: unknown,
+  recipe: Recipe | null,
+  problems: string[],
+): Record<string, OperatorConfig> {
   const given = isObject(value) ? value : {}
   if (value !== undefined && !isObject(value)) problems.push(`${path}: operators: expected names with options`)
   problems.push(...unknownKeys(`${path}: operators`, Object.keys(given), Object.keys(operators)))
@@ -273,12 +284,13 @@ function parseOperators(path: string, value: unknown, problems: string[]): Recor
     const { model, prompt, cache, enabled, ...own } = isObject(given[name]) ? given[name] : {}
     const keys = parseStrict(z.strictObject(operatorKeys), { model, prompt, cache, enabled }, where, problems)
     if (enabled === false && !operator.optional) problems.push(`${where}.enabled: ${name} is always in the chain`)
-    const options = parseStrict(operator.options as z.ZodType<Record<string, unknown>>, own, where, problems)
+    const all = { ...recipe?.options[name as OperatorName], ...own }
+    const options = parseStrict(operator.options as z.ZodType<Record<string, unknown>>, all, where, problems)
     parsed[name] = {
       model: keys?.model,
       prompt: keys?.prompt,
       cache: keys?.cache ?? true,
-      enabled: keys?.enabled ?? false,
+      enabled: keys?.enabled ?? recipe?.operators.includes(name as OperatorName) ?? false,
       options: options ?? {},
     }
   }

@@ -13,7 +13,8 @@ const pollMs = 500
 const maxTries = 30
 
 /**
- * The optional operators that are asked for: by name, by `enabled` in the configuration, or by benchmarks.
+ * The optional operators that are asked for: by name, by the recipe or `enabled` in the configuration, or by
+ * benchmarks.
  *
  * @throws {SituError} USAGE for a name that is no operator's, and for two that have one place.
  */

@@ -31,7 +31,7 @@ export const command = defineCommand({
   summary: 'runs the whole chain on a bundled sample; needs no service and no key',
   usage: '[--data DIR] [--model NAME]',
   words: { min: 0, max: 0 },
-  settings: ['model', 'concurrency', 'standInLatencyMs', 'benchmarks', ...spendingSettingNames],
+  settings: ['model', 'concurrency', 'standInLatencyMs', 'recipe', 'benchmarks', ...spendingSettingNames],
   own: { data: './situ-demo', model: 'stand-in', brokers: null, registry: null },
   options: {},
   examples: ['situ demo', 'situ demo --data /tmp/demo --model big'],

@@ -33,6 +33,7 @@ export const command = defineCommand({
     'maxAttempts',
     'backoffMs',
     'standInLatencyMs',
+    'recipe',
     'benchmarks',
     'demonstrations',
     'embedder',

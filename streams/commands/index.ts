@@ -15,6 +15,7 @@ const commands: Record<string, () => Promise<{ command: Command }>> = {
   cache: () => import('./cache.ts'),
   export: () => import('./export.ts'),
   demonstrations: () => import('./demonstrations.ts'),
+  recipes: () => import('./recipes.ts'),
   prompt: () => import('./prompt.ts'),
   schema: () => import('./schema.ts'),
   check: () => import('./check.ts'),

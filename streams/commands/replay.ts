@@ -32,6 +32,7 @@ export const command = defineCommand({
     'maxAttempts',
     'backoffMs',
     'standInLatencyMs',
+    'recipe',
     'benchmarks',
     'demonstrations',
     'embedder',

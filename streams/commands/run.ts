@@ -48,6 +48,7 @@ export const command = defineCommand({
     'retentionDays',
     'retentionBytes',
     'standInLatencyMs',
+    'recipe',
     'benchmarks',
     'demonstrations',
     'embedder',

@@ -1,0 +1,68 @@
+import type { OperatorName } from '../operators/index.ts'
+
+/** A chain for a purpose: which optional operators are in it, and which options differ from their defaults. */
+export interface Recipe {
+  /** One line for the list. */
+  summary: string
+  /** What it is for, and what it costs, for who chooses. */
+  about: string
+  operators: readonly OperatorName[]
+  options: { readonly [Name in OperatorName]?: Readonly<Record<string, unknown>> }
+}
+
+/** Options as published, or as the released code has them where the text gives no number. */
+const asPublished = {
+  demonstrations: 10,
+  maxDocumentTokens: 4096,
+  maxDemonstrationDocumentTokens: 700,
+  maxPromptTokens: 7500,
+}
+
+export const recipes = {
+  paper: {
+    summary: 'the method as published, parameters included',
+    about: 'Two calls for each document, with prompts of up to 7,500 tokens.',
+    operators: [],
+    options: { situate: asPublished, instruct: asPublished },
+  },
+  cheap: {
+    summary: 'short prompts, few demonstrations, no call for repeats',
+    about: 'Near-duplicate documents are dropped before a model sees them; prompts of up to 3,000 tokens.',
+    operators: ['examine'],
+    options: {
+      'dedupe-document': { nearDuplicates: true },
+      examine: { dropFor: ['refusal_or_meta', 'incomplete'] },
+      situate: {
+        demonstrations: 3,
+        maxDocumentTokens: 1500,
+        maxDemonstrationDocumentTokens: 350,
+        maxPromptTokens: 3000,
+      },
+      instruct: {
+        demonstrations: 3,
+        maxDocumentTokens: 1500,
+        maxDemonstrationDocumentTokens: 350,
+        maxPromptTokens: 3000,
+      },
+    },
+  },
+  careful: {
+    summary: 'as paper, with personal data masked and every instruction examined',
+    about:
+      'What goes to a model has no e-mail addresses, phone numbers, IP addresses, card numbers or IBANs in it; ' +
+      'instructions that lean on a text which is not there, or have other faults, are dropped.',
+    operators: ['mask', 'examine'],
+    options: {
+      'dedupe-document': { nearDuplicates: true },
+      situate: asPublished,
+      instruct: asPublished,
+      examine: {
+        dropFor: ['not_self_contained', 'not_grounded', 'copied', 'refusal_or_meta', 'incomplete', 'wrong_length'],
+      },
+    },
+  },
+} as const satisfies Record<string, Recipe>
+
+export type RecipeName = keyof typeof recipes
+
+export const recipeNames = Object.keys(recipes) as [RecipeName, ...RecipeName[]]
