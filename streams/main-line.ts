@@ -42,7 +42,7 @@ export function firstLine(wanted: readonly OperatorName[]): Stage[] {
  */
 export function chooseStages(line: readonly Stage[], names: readonly string[]): Stage[] {
   const replaced = replacedBy(line.map(({ name }) => name))
-  const gone = names.find(name => replaced.has(name))
+  const gone = names.find(name => replaced.has(name) && !line.some(own => own.name === name))
   const own = line.find(({ name }) => gone !== undefined && excludes(name, gone))
   if (own) throw new SituError('USAGE', `${gone} is not in the chain of this log: ${own.name} has its place`)
   return line.filter(({ name }) => names.length === 0 || names.includes(name))
