@@ -63,10 +63,13 @@ export function createSnapshot(demonstrations: readonly Omit<Demonstration, 'id'
   return new Snapshot(demonstrations)
 }
 
+let builtIn: DemonstrationSnapshot | null = null
+
 /** The demonstrations that Situ brings along. */
 export function builtInSnapshot(): DemonstrationSnapshot {
   const url = new URL('./demonstrations/built-in.json', import.meta.url)
-  return parseSnapshot(readFileSync(url, 'utf8'), 'built-in demonstrations')
+  builtIn ??= parseSnapshot(readFileSync(url, 'utf8'), 'built-in demonstrations')
+  return builtIn
 }
 
 /**

@@ -17,7 +17,7 @@ import type { OutgoingMessage } from './transports/transport.ts'
 import { readVariants } from './variants.ts'
 
 /** Built-in demonstrations fill a snapshot up to their own number. */
-const least = builtInSnapshot().demonstrations.length
+const least = () => builtInSnapshot().demonstrations.length
 
 /** A snapshot with what is told of it. */
 export interface MadeSnapshot {
@@ -44,7 +44,7 @@ export async function makeSnapshot(
   const taken = [...found.values()].sort((left, right) => (left.id < right.id ? -1 : 1)).slice(0, limit ?? undefined)
   const more = builtInSnapshot()
     .demonstrations.filter(({ id }) => !taken.some(own => own.id === id))
-    .slice(0, Math.max(0, least - taken.length))
+    .slice(0, Math.max(0, least() - taken.length))
   const snapshot = taken.length === 0 ? builtInSnapshot() : createSnapshot([...taken, ...more])
   const record = { ...describe(snapshot, more.length, pipeline), topic, ends, live }
   return { snapshot, record, unusable }
