@@ -16,6 +16,20 @@ const leastDocumentTokens = 64
 /** Titles and addresses come from the web, and some are long. */
 const maxLineCharacters = 300
 
+const tokenLimit = z.int().min(leastDocumentTokens).max(1_000_000)
+const maxDocumentTokens = tokenLimit
+  .default(4096)
+  .describe('Tokens of a document that are shown; it is cut at the end of a sentence.')
+const maxInstructionTokens = tokenLimit
+  .default(1500)
+  .describe('Tokens of an instruction that are shown; it is cut at the end of a sentence.')
+const maxPromptTokens = z
+  .int()
+  .min(256)
+  .max(1_000_000)
+  .default(7500)
+  .describe("Tokens of the whole prompt, at most the model's context less its reply.")
+
 /** Options of every operator whose prompt shows a document with demonstrations. */
 const promptFields = {
   demonstrations: z
@@ -24,24 +38,11 @@ const promptFields = {
     .max(100)
     .default(10)
     .describe('Demonstrations shown at most; fewer where not all fit.'),
-  maxDocumentTokens: z
-    .int()
-    .min(leastDocumentTokens)
-    .max(1_000_000)
-    .default(4096)
-    .describe('Tokens of a document that are shown; it is cut at the end of a sentence.'),
-  maxDemonstrationDocumentTokens: z
-    .int()
-    .min(leastDocumentTokens)
-    .max(1_000_000)
+  maxDocumentTokens,
+  maxDemonstrationDocumentTokens: tokenLimit
     .default(700)
     .describe("Tokens of each demonstration's document that are shown."),
-  maxPromptTokens: z
-    .int()
-    .min(256)
-    .max(1_000_000)
-    .default(7500)
-    .describe("Tokens of the whole prompt, at most the model's context less its reply."),
+  maxPromptTokens,
   ...drawOptions,
 }
 
@@ -65,7 +66,18 @@ export type SampledOptions = z.infer<typeof sampledOptions>
 
 export type PromptOptions = z.infer<typeof promptOptions>
 
-/** What is asked about: a document, and the values of the prompt's other placeholders. */
+/** Options of an operator whose prompt shows an instruction alone. */
+export const instructionOptions = z.strictObject({ maxInstructionTokens, maxPromptTokens })
+
+export type InstructionOptions = z.infer<typeof instructionOptions>
+
+/** Options of an operator whose prompt shows an instruction with a document. */
+export const groundingOptions = z.strictObject({ maxDocumentTokens, maxInstructionTokens, maxPromptTokens })
+
+/** What the messages are made within; without demonstrations the option for theirs is left out. */
+type Limits = Pick<PromptOptions, 'maxDocumentTokens' | 'maxPromptTokens'> & Partial<PromptOptions>
+
+/** What is asked about: the main text of the prompt, mostly a document, and the values of its other placeholders. */
 export interface Subject {
   document: string
   /** Tokens of the document where an earlier stage has counted them, so that they need not be counted again. */
@@ -98,18 +110,18 @@ export async function composeFor(subject: Subject, context: Context<PromptOption
  *
  * @throws {SituError} MODEL_CONTEXT_EXCEEDED where hardly a document fits beside the prompt's own text.
  */
-export function compose(subject: Subject, material: Material<PromptOptions>): Composition {
+export function compose(subject: Subject, material: Material<Limits>): Composition {
   const { prompt, options, tokenizer } = material
   const size = sizeOf(material)
   const limit = promptLimit(material)
   const rest = limit - size.around(subject.values) - chatTokens
   const room = Math.min(options.maxDocumentTokens, rest - seamTokens)
-  const { text, tokens, cut } = shorten(subject, Math.max(0, room), tokenizer)
+  const { text, tokens, cut } = shorten(subject, prompt.main, Math.max(0, room), tokenizer)
   if (room < 0 || (cut && room < leastDocumentTokens)) {
     throw new SituError(
       'MODEL_CONTEXT_EXCEEDED',
       `prompt of ${prompt.operator}: of ${limit} tokens its own text and values leave ${Math.max(0, room)} for the ` +
-        `document, less than ${leastDocumentTokens}`,
+        `${prompt.main}, less than ${leastDocumentTokens}`,
     )
   }
   const shown: Demonstration[] = []
@@ -126,45 +138,66 @@ export function compose(subject: Subject, material: Material<PromptOptions>): Co
   return { document: { text, tokens }, demonstrations: shown, messages }
 }
 
+/**
+ * Makes the messages of a prompt whose main text is an instruction.
+ *
+ * @throws {SituError} As `compose`.
+ */
+export function composeInstruction(
+  instruction: string,
+  values: Subject['values'],
+  { options, ...material }: Material<InstructionOptions>,
+): ChatMessage[] {
+  const { maxInstructionTokens, maxPromptTokens } = options
+  const limits = { maxDocumentTokens: maxInstructionTokens, maxPromptTokens }
+  return compose({ document: instruction, values }, { ...material, options: limits }).messages
+}
+
+/** The material of a prompt without demonstrations. */
+export function materialOf<Options>({ prompt, options, tokenizer, model }: Context<Options>): Material<Options> {
+  return { prompt, options, tokenizer, model, demonstrations: [] }
+}
+
 /** One line of a value that may be missing, long or broken into lines. */
 export function line(value: string | null): string {
   return value === null ? '' : value.slice(0, maxLineCharacters).toWellFormed().replace(/\s+/g, ' ').trim()
 }
 
-function promptLimit({ options, model }: Material<PromptOptions>): number {
+function promptLimit({ options, model }: Material<Limits>): number {
   return model ? Math.min(options.maxPromptTokens, model.contextTokens - model.replyTokens) : options.maxPromptTokens
 }
 
 function shorten(
   { document, tokens }: Subject,
+  marker: string,
   maxTokens: number,
   tokenizer: Tokenizer,
 ): { text: string; tokens: number; cut: boolean } {
-  const text = guard(document)
+  const text = guard(document, marker)
   if (tokens !== undefined && tokens <= maxTokens && text === document) return { text, tokens, cut: false }
   return tokenizer.cut(text, maxTokens)
 }
 
 /** A line of the text that is a marker of the prompt's gets a space, so that it can't end the document. */
-function guard(text: string): string {
-  return text.replace(/^([ \t]*<\/?document)(>[ \t]*)$/gim, '$1 $2')
+function guard(text: string, marker: string): string {
+  return text.replace(new RegExp(`^([ \\t]*</?${marker})(>[ \\t]*)$`, 'gim'), '$1 $2')
 }
 
 /** Tokens of a prompt's parts. What comes back from record to record is counted once. */
 class PromptSize {
   readonly #prompt: Prompt
   readonly #tokenizer: Tokenizer
-  readonly #maxDocumentTokens: number
+  readonly #maxDocumentTokens: number | undefined
   readonly #demonstrations = new WeakMap<Demonstration, { demonstration: Demonstration; tokens: number }>()
   #system = { text: '', tokens: 0 }
 
-  constructor({ prompt, tokenizer, options }: Material<PromptOptions>) {
+  constructor({ prompt, tokenizer, options }: Material<Limits>) {
     this.#prompt = prompt
     this.#tokenizer = tokenizer
     this.#maxDocumentTokens = options.maxDemonstrationDocumentTokens
   }
 
-  fits({ tokenizer, options }: Material<PromptOptions>): boolean {
+  fits({ tokenizer, options }: Material<Limits>): boolean {
     return tokenizer === this.#tokenizer && options.maxDemonstrationDocumentTokens === this.#maxDocumentTokens
   }
 
@@ -179,7 +212,7 @@ class PromptSize {
   of(demonstration: Demonstration): { demonstration: Demonstration; tokens: number } {
     const known = this.#demonstrations.get(demonstration)
     if (known) return known
-    const { text } = this.#tokenizer.cut(guard(demonstration.document), this.#maxDocumentTokens)
+    const { text } = this.#tokenizer.cut(guard(demonstration.document, 'document'), this.#maxDocumentTokens ?? 0)
     const guarded = { ...demonstration, document: text }
     const tokens = this.#tokenizer.count(this.#prompt.demonstrate(guarded, 100)) + seamTokens
     const measured = { demonstration: guarded, tokens }
@@ -190,7 +223,7 @@ class PromptSize {
 
 const sizes = new WeakMap<Prompt, PromptSize>()
 
-function sizeOf(material: Material<PromptOptions>): PromptSize {
+function sizeOf(material: Material<Limits>): PromptSize {
   const known = sizes.get(material.prompt)
   if (known?.fits(material)) return known
   const size = new PromptSize(material)

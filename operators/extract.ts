@@ -4,7 +4,7 @@ import type { Page } from '../schemas/records.ts'
 import { isEmpty } from './dedup/normalise.ts'
 import { type HtmlArticle, readHtml } from './extract/html-article.ts'
 import { isNotText, markdownTitle, mend } from './extract/plain-text.ts'
-import { detectLanguage } from './language.ts'
+import { detectLanguage, languagesOption } from './language.ts'
 import { type Draft, type Drop, drop, type Operator } from './operator.ts'
 import { weightedLength } from './unspaced.ts'
 
@@ -27,10 +27,7 @@ const optionsSchema = z.strictObject({
     .max(1)
     .default(0.7)
     .describe('Main text of which a larger share, 0 to 1, is links is dropped as boilerplate.'),
-  languages: z
-    .array(z.string().regex(/^[a-z]{2}$/, 'expected a two-letter language code such as en'))
-    .default([])
-    .describe('Languages (ISO 639-1) to keep; none: all. A text whose language can not be told is kept.'),
+  languages: languagesOption,
 })
 
 export type ExtractOptions = z.output<typeof optionsSchema>

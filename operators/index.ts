@@ -1,9 +1,12 @@
+import { attribute } from './attribute.ts'
+import { conceive } from './conceive.ts'
 import { decontaminateInstruction } from './decontaminate.ts'
-import { dedupeDocument, dedupeInstruction } from './dedupe.ts'
+import { dedupeDocument, dedupeInstruction, dedupeReal } from './dedupe.ts'
 import { examine } from './examine.ts'
 import { extract } from './extract.ts'
 import { instruct } from './instruct.ts'
 import { mask } from './mask.ts'
+import { scoreInstruction, scoreReal } from './score.ts'
 import { situate } from './situate.ts'
 import { write, writePlain } from './write.ts'
 
@@ -19,6 +22,12 @@ export const operators = {
   examine,
   decontaminate: decontaminateInstruction,
   'dedupe-instruction': dedupeInstruction,
+  score: scoreInstruction,
+  // The branch of demonstrations, which begins at people's instructions.
+  'dedupe-real': dedupeReal,
+  'score-real': scoreReal,
+  conceive,
+  attribute,
 } as const
 
 export type OperatorName = keyof typeof operators

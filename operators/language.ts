@@ -1,3 +1,11 @@
+import { z } from 'zod'
+
+/** Option of every operator that keeps texts by their language. */
+export const languagesOption = z
+  .array(z.string().regex(/^[a-z]{2}$/, 'expected a two-letter language code such as en'))
+  .default([])
+  .describe('Languages (ISO 639-1) to keep; none: all. A text whose language can not be told is kept.')
+
 /** The detector reads no more than 1,000 characters; so it is given parts from all over the text. */
 const parts = 4
 const partCharacters = 240

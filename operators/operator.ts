@@ -34,8 +34,8 @@ export function drop(reason: string, details: DropDetails = {}): Drop {
   return new Drop(reason, details)
 }
 
-/** A record as an operator makes it: the runtime adds id, input and, after a model call, provenance. */
-export type Draft<N extends Noun> = Omit<Records[N], 'id' | 'input' | 'provenance'> & {
+/** A record as an operator makes it: the runtime adds id, input and, after a model call, how it was made. */
+export type Draft<N extends Noun> = Omit<Records[N], 'id' | 'input' | 'provenance' | 'scoring'> & {
   provenance?: Provenance | null
 }
 
@@ -127,8 +127,13 @@ export interface Operator<In extends Noun = Noun, Out extends Noun = Noun, Optio
   readonly reasons: readonly string[]
   /** The options that change the output, each with a default and a description. */
   readonly options: z.ZodType<Options>
-  /** For a model operator: the placeholders of prompts/<name>.md, that of the text which is asked about first. */
-  readonly prompt?: { readonly fields: readonly string[] }
+  /**
+   * For a model operator: the placeholders of prompts/<name>.md, that of the text which is asked about first; `file` is
+   * the name of a prompt that several operators share.
+   */
+  readonly prompt?: { readonly fields: readonly string[]; readonly file?: string }
+  /** Field of the output that tells of the operator's own calls, where `provenance` is that of what it reads. */
+  readonly provenanceField?: 'scoring'
   /** Whether it draws from the snapshot of demonstrations. */
   readonly demonstrations?: boolean
   /** Whether it looks for benchmark prompts: the hash of their set belongs to what its outputs depend on. */

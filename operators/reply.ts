@@ -93,6 +93,9 @@ function correctionOf<T>(
   }
 }
 
+/** Problems of a reply that are told at once. */
+const mostIssues = 8
+
 type Outcome<T> = { value: T } | { cut: string } | { problem: string }
 
 function read<T>(text: string, schema: z.ZodType<T>): Outcome<T> {
@@ -117,7 +120,7 @@ function read<T>(text: string, schema: z.ZodType<T>): Outcome<T> {
 function check<T>(value: Record<string, unknown>, repaired: boolean, schema: z.ZodType<T>): Outcome<T> {
   const { fields } = describe(schema)
   const checked = schema.safeParse(value)
-  if (!checked.success) return { problem: checked.error.issues.slice(0, 5).map(issueOf(value)).join('; ') }
+  if (!checked.success) return { problem: checked.error.issues.slice(0, mostIssues).map(issueOf(value)).join('; ') }
   const unknown = repaired && fields.size > 0 ? Object.keys(value).find(name => !fields.has(name)) : undefined
   if (unknown !== undefined) return { problem: `${JSON.stringify(unknown.slice(0, 60))} is no field` }
   const placeholder = findPlaceholder(value, fields)
@@ -126,10 +129,10 @@ function check<T>(value: Record<string, unknown>, repaired: boolean, schema: z.Z
 
 function issueOf(value: Record<string, unknown>) {
   return ({ path, message }: { path: PropertyKey[]; message: string }): string => {
-    const [name] = path
-    if (name === undefined) return message
-    if (typeof name === 'string' && !(name in value)) return `"${name}" is missing`
-    return `"${path.join('.')}": ${message}`
+    if (path.length === 0) return message
+    const holder = path.slice(0, -1).reduce<unknown>((inner, name) => isObject(inner) && inner[String(name)], value)
+    const isMissing = isObject(holder) && !(String(path.at(-1)) in holder)
+    return isMissing ? `"${path.join('.')}" is missing` : `"${path.join('.')}": ${message}`
   }
 }
 

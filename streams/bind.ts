@@ -75,7 +75,7 @@ function promptFiles(prompts: readonly string[]): Map<string, string> {
  * @throws {SituError} PROMPT_INVALID; INPUT_UNREADABLE where the file can't be read.
  */
 export function loadPrompt({ name, operator }: Stage, file?: string): Prompt {
-  const path = file ?? new URL(`../operators/prompts/${name}.md`, import.meta.url)
+  const path = file ?? new URL(`../operators/prompts/${operator.prompt?.file ?? name}.md`, import.meta.url)
   let text: string
   try {
     text = readFileSync(path, 'utf8')

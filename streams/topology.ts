@@ -2,7 +2,7 @@ import { hash } from '../operators/hash.ts'
 import { type OperatorName, operators } from '../operators/index.ts'
 import type { Operator } from '../operators/operator.ts'
 import { SituError } from '../schemas/errors.ts'
-import { type Noun, nouns, type Records } from '../schemas/records.ts'
+import { type Noun, nouns, type Provenance, type Records } from '../schemas/records.ts'
 import { isOpen } from './identity.ts'
 import { closestName } from './terminal/closest-name.ts'
 import type { TaskSpec, TopicSpec } from './transports/transport.ts'
@@ -103,6 +103,15 @@ export class Outputs {
     this.#topics.set(operator.to, output)
     if (operator.optional === 'inserted') this.#topics.set(operator.from, output)
   }
+}
+
+/** How a record was made, as the operator that wrote it tells; null where no model was asked. */
+export function ownProvenance(
+  operator: Pick<Operator, 'provenanceField'> | undefined,
+  record: object,
+): Provenance | null {
+  const field = operator?.provenanceField ?? 'provenance'
+  return (record as Record<string, Provenance | null | undefined>)[field] ?? null
 }
 
 /** Every stage, in the order of the list of operators, each in its place as if none before it were optional. */

@@ -69,7 +69,8 @@ describe('operators', () => {
   it.each(all.filter(([, operator]) => operator.prompt))(
     'every placeholder of the prompt of %s is filled',
     (name, operator) => {
-      const text = readFileSync(join(root, 'operators/prompts', `${name}.md`), 'utf8')
+      const file = `${operator.prompt?.file ?? name}.md`
+      const text = readFileSync(join(root, 'operators/prompts', file), 'utf8')
       const { placeholders } = new Prompt(name, text, operator.prompt?.fields ?? [])
       expect(placeholders).toContain(operator.prompt?.fields[0])
       expect(operator.messages).toBeTypeOf('function')
@@ -87,7 +88,8 @@ describe('operators', () => {
 
   it('every prompt belongs to an operator', () => {
     const prompts = readdirSync(join(root, 'operators/prompts')).map(file => basename(file, '.md'))
-    expect(prompts.filter(name => !all.some(([operator]) => operator === name))).toEqual([])
+    const used = all.map(([name, { prompt }]) => prompt?.file ?? name)
+    expect(prompts.filter(name => !used.includes(name))).toEqual([])
   })
 })
 

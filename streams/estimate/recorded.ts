@@ -3,7 +3,7 @@ import { StandIn } from '../models/stand-in.ts'
 import type { Pipeline } from '../pipeline.ts'
 import type { StageBinding } from '../task/stage-binding.ts'
 import { addUp, finished } from '../task/task-record.ts'
-import type { Stage } from '../topology.ts'
+import { ownProvenance, type Stage } from '../topology.ts'
 import type { Tally } from './sample-run.ts'
 
 /** Outputs of a stage that are read at most, the newest ones. */
@@ -40,16 +40,12 @@ export async function recordedTallies({ transport, serde, partitions }: Pipeline
     const { start, end } = await transport.bounds(output, partition)
     for await (const { messages } of transport.read(output, partition, Math.max(start, end - most))) {
       for (const { value } of messages) {
-        const provenance = provenanceOf(await serde.decode<Noun>(noun, value))
+        const provenance = ownProvenance(operator, await serde.decode<Noun>(noun, value))
         if (provenance && isAlike(provenance, binding)) addTo(tallies, provenance)
       }
     }
   }
   return [...tallies.values()]
-}
-
-function provenanceOf(record: object): Provenance | null {
-  return (record as { provenance?: Provenance | null }).provenance ?? null
 }
 
 function isAlike({ operator, model, prompt }: Provenance, binding: StageBinding): boolean {

@@ -1,6 +1,11 @@
+import { z } from 'zod'
+import { attributionReply } from '../../operators/attribute.ts'
+import { conceptReply } from '../../operators/conceive.ts'
 import { createTokenizer } from '../../operators/gpt-tokenizer.ts'
+import { instructionReply } from '../../operators/instruct.ts'
+import { scoresReply } from '../../operators/score.ts'
+import { situationReply } from '../../operators/situate.ts'
 import { Random } from '../models/stand-in/random.ts'
-import { writers } from '../models/stand-in/writers.ts'
 import { documentIn, StandIn } from '../models/stand-in.ts'
 import type { ChatRequest, Reply, Route } from './behaviour.ts'
 import { embeddingsBody, textsOf } from './embeddings.ts'
@@ -15,8 +20,11 @@ const everyField = {
   name: 'every-field',
   schema: {
     type: 'object',
-    properties: Object.fromEntries(
-      Object.values(writers).flatMap(fields => Object.keys(fields).map(name => [name, { type: 'string' }])),
+    properties: Object.assign(
+      {},
+      ...[situationReply, instructionReply, scoresReply, conceptReply, attributionReply].map(
+        reply => z.toJSONSchema(reply, { io: 'input', unrepresentable: 'any' }).properties,
+      ),
     ),
   },
 }

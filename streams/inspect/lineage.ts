@@ -1,7 +1,7 @@
 import type { Noun, Place, Provenance, Records } from '../../schemas/records.ts'
 import { identify } from '../identity.ts'
 import type { Pipeline } from '../pipeline.ts'
-import { nounOfTopic } from '../topology.ts'
+import { nounOfTopic, ownProvenance, stages } from '../topology.ts'
 import type { Message } from '../transports/transport.ts'
 import { readVariants } from '../variants.ts'
 
@@ -119,8 +119,9 @@ async function twinOf(
 }
 
 /** How a model-made record came to be; null for the others. */
-export function provenanceOf({ record }: Found): Provenance | null {
-  return 'provenance' in record ? record.provenance : null
+export function provenanceOf({ topic, record }: Found): Provenance | null {
+  const noun = nounOfTopic(topic)
+  return ownProvenance(stages.find(({ operator }) => operator.to === noun)?.operator, record)
 }
 
 /** Where the input of a record lies; null at the beginning of the chain. */

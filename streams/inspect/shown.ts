@@ -1,7 +1,6 @@
 import type { Noun } from '../../schemas/records.ts'
 import type { Pipeline } from '../pipeline.ts'
-import type { Stage } from '../topology.ts'
-import { provenanceOf } from './lineage.ts'
+import { ownProvenance, type Stage } from '../topology.ts'
 
 /** How many demonstrations fitted into the prompts of a stage. */
 export interface ShownCounts {
@@ -15,13 +14,13 @@ export interface ShownCounts {
 
 /** Reads all outputs of a stage. */
 export async function countShown({ transport, serde, partitions }: Pipeline, stage: Stage): Promise<ShownCounts> {
-  const { output: topic, operator, name } = stage
+  const { output, operator, name } = stage
   const counts = new Map<number, number>()
   for (let partition = 0; partition < partitions; partition++) {
-    for await (const { messages } of transport.read(topic, partition, 0)) {
-      for (const { value, offset } of messages) {
+    for await (const { messages } of transport.read(output, partition, 0)) {
+      for (const { value } of messages) {
         const record = await serde.decodeOwn<Noun>(operator.to, value)
-        const provenance = record && provenanceOf({ topic, partition, offset, record })
+        const provenance = record && ownProvenance(operator, record)
         if (provenance?.operator !== name) continue
         const { length } = provenance.demonstrations
         counts.set(length, (counts.get(length) ?? 0) + 1)

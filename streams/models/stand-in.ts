@@ -48,12 +48,18 @@ export class StandIn implements Model {
   }
 }
 
-/** The last block between the lines `<document>` and `</document>`; the last user message where there is none. */
+/**
+ * The last block between the lines `<document>` and `</document>`, or `<instruction>` and `</instruction>`; the last user
+ * message where there is none.
+ */
 export function documentIn(messages: readonly ChatMessage[]): string {
   for (const { content } of messages.toReversed()) {
-    const end = content.lastIndexOf('\n</document>')
-    const start = end < 0 ? -1 : content.lastIndexOf('<document>\n', end)
-    if (start >= 0) return content.slice(start + '<document>\n'.length, end).trim()
+    const ends = ['document', 'instruction'].map(name => ({ name, end: content.lastIndexOf(`\n</${name}>`) }))
+    for (const { name, end } of ends.sort((one, other) => other.end - one.end)) {
+      const opening = `<${name}>\n`
+      const start = end < 0 ? -1 : content.lastIndexOf(opening, end)
+      if (start >= 0) return content.slice(start + opening.length, end).trim()
+    }
   }
   return messages.findLast(({ role }) => role === 'user')?.content.trim() ?? ''
 }

@@ -1,6 +1,6 @@
 import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
 import { hash } from '../../operators/hash.ts'
-import { type Context, type Draft, Drop, type RecordedModel } from '../../operators/operator.ts'
+import { type Context, type Draft, Drop } from '../../operators/operator.ts'
 import type { Tokenizer } from '../../operators/tokenizer.ts'
 import { type ErrorCode, messageOf, SituError } from '../../schemas/errors.ts'
 import {
@@ -25,6 +25,7 @@ import type { RetryPolicy } from './call-retries.ts'
 import { RecordLimit } from './record-limit.ts'
 import type { StageBinding } from './stage-binding.ts'
 import { addSpent } from './task-record.ts'
+import { type Sample, WorkContext } from './work-context.ts'
 
 /** What is left of the evidence where the whole does not fit into a message. */
 const smallEvidenceCharacters = 16_384
@@ -97,13 +98,6 @@ export class RecordWorker {
       limit.end()
     }
   }
-}
-
-/** One output in the making. */
-interface Sample {
-  number: number
-  recorder: CallRecorder | null
-  demonstrations: readonly string[]
 }
 
 /** One record under work. */
@@ -200,7 +194,7 @@ class Work {
       const id = this.#binding.outputId(this.#place.id ?? '', sample.demonstrations, sample.number, own.count++)
       const record: Record<string, unknown> = { ...draft, id }
       if (hasInput(noun)) record.input = this.#place
-      if (own.provenance) record.provenance = own.provenance
+      if (own.provenance) record[stage.operator.provenanceField ?? 'provenance'] = own.provenance
       return this.#message(stage.output, noun, record as unknown as Records[Noun])
     })
     return this.#outcome({ kind: 'done', out: messages.length }, messages)
@@ -291,83 +285,6 @@ class Work {
     }
     const partition = partitionOf(noun, record, partitions)
     return { topic, partition, key: record.id, ...encoded, parent: this.#place.id }
-  }
-}
-
-type MakeSamples = Context<Record<string, unknown>>['samples']
-
-/** What the operator of one record gets. A class: an object with getters of its own costs more than many operators. */
-class WorkContext implements Context<Record<string, unknown>> {
-  readonly id: string
-  readonly samples: MakeSamples
-  readonly #ports: RecordWorkerPorts
-  readonly #limit: RecordLimit
-  readonly #sample: Sample
-
-  constructor(id: string, ports: RecordWorkerPorts, limit: RecordLimit, sample: Sample, samples: MakeSamples) {
-    this.id = id
-    this.samples = samples
-    this.#ports = ports
-    this.#limit = limit
-    this.#sample = sample
-  }
-
-  get sample() {
-    return this.#sample.number
-  }
-
-  showed(demonstrationIds: readonly string[]): void {
-    this.#sample.demonstrations = demonstrationIds
-    if (this.#sample.recorder) this.#sample.recorder.demonstrations = demonstrationIds
-  }
-
-  get options() {
-    return this.#ports.binding.options
-  }
-
-  get tokenizer() {
-    return this.#ports.tokenizer
-  }
-
-  get signal() {
-    return this.#limit.signal
-  }
-
-  get prompt() {
-    return this.#declared(this.#ports.binding.prompt, 'prompt')
-  }
-
-  get model(): RecordedModel {
-    return this.#declared(this.#sample.recorder, 'model')
-  }
-
-  get demonstrations() {
-    return this.#declared(this.#ports.binding.snapshot, 'demonstrations')
-  }
-
-  get index() {
-    return this.#declared(this.#ports.index, 'index')
-  }
-
-  get benchmarks() {
-    return this.#declared(this.#ports.binding.ports.benchmarks, 'benchmarks')
-  }
-
-  get search() {
-    return this.#declared(this.#ports.binding.ports.search, 'search')
-  }
-
-  get embedder() {
-    const embedder = this.#declared(this.#ports.binding.ports.embedder, 'embedder')
-    const { caller, rank, draining, binding } = this.#ports
-    const onWait = (isWaiting: boolean) => this.#limit.hold(isWaiting)
-    return embedder.through?.({ caller, rank, draining, operator: binding.stage.name, onWait }) ?? embedder
-  }
-
-  #declared<T>(port: T | null | undefined, name: string): T {
-    if (port !== null && port !== undefined) return port
-    const { stage } = this.#ports.binding
-    throw new SituError('OPERATOR_BUG', `${stage.name}: uses the port ${name} without declaring it`)
   }
 }
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
-import { type DedupeOptions, dedupeDocument, dedupeInstruction } from '../../operators/dedupe.ts'
+import { type DedupeOptions, dedupeDocument, dedupeInstruction, dedupeReal } from '../../operators/dedupe.ts'
 import { type Context, Drop } from '../../operators/operator.ts'
-import type { Article, Instruction, Provenance } from '../../schemas/records.ts'
+import type { Article, Instruction, Provenance, RealInstruction } from '../../schemas/records.ts'
 
 const text =
   'The ferry to the island leaves the old harbour at nine each morning, and it is wise to be there half an hour early.'
@@ -115,6 +115,75 @@ describe('dedupe-instruction', () => {
       text: 'Write a short speech for the retirement of a colleague who loved sailing boats.',
     })
     expect(await dedupeInstruction.apply(other, context('second', index))).toHaveLength(1)
+  })
+})
+
+describe('dedupe-real', () => {
+  function real(fields: Partial<RealInstruction> = {}): RealInstruction {
+    return { id: 'r', text, language: null, document: null, source: 'chats.jsonl line 3', ...fields }
+  }
+
+  async function work(records: readonly Partial<RealInstruction>[], given: object = {}) {
+    const options = dedupeReal.options.parse(given)
+    const index = dedupeReal.createIndex?.(options)
+    const outcomes = []
+    for (const [number, fields] of records.entries()) {
+      const working = { id: `r${number}`, index, options } as unknown as Parameters<typeof dedupeReal.apply>[1]
+      outcomes.push(await dedupeReal.apply(real(fields), working))
+    }
+    return { outcomes, index }
+  }
+
+  it('passes an instruction on with its document, and tells its language', async () => {
+    const document = { id: 'd', url: null, title: 'Ferries', language: 'en', text: 'Nine boats.', tokens: 3 }
+    const { outcomes } = await work([{ document }, { text: 'Wann fährt die letzte Fähre zurück?', language: 'eng' }])
+    expect(outcomes).toEqual([
+      [{ text, language: 'en', document, source: 'chats.jsonl line 3' }],
+      [expect.objectContaining({ language: 'de' })],
+    ])
+  })
+
+  it('drops repeats and near-duplicates with the first as twin, whatever document they came with', async () => {
+    const document = { id: 'd', url: null, title: null, language: null, text: 'Nine boats.', tokens: 3 }
+    const { outcomes } = await work([{}, { text: text.toUpperCase(), document }, { text: `${text} Bring a coat.` }])
+    expect(outcomes.slice(1)).toMatchObject([
+      { reason: 'repeat', details: { twin: 'r0' } },
+      { reason: 'near_duplicate', details: { twin: 'r0' } },
+    ])
+  })
+
+  it('drops what is of no use with a reason and what was seen, and remembers nothing of it', async () => {
+    const { outcomes, index } = await work(
+      [
+        { text: 'hi there' },
+        { text: 'Which ferry? '.repeat(20) },
+        { text: 'Wann fährt die letzte Fähre von der Insel zurück?' },
+        { text: 'Write to [insert name] about the ferry.' },
+      ],
+      { minimumCharacters: 12, maximumCharacters: 200, languages: ['en', 'fr'] },
+    )
+    expect(outcomes).toEqual([
+      new Drop('too_short', { detail: '8 characters; at least 12 are wanted' }),
+      new Drop('too_long', { detail: '259 characters; at most 200 are wanted' }),
+      new Drop('wrong_language', { detail: 'language de; wanted: en, fr' }),
+      new Drop('incomplete', { detail: '[insert name]' }),
+    ])
+    expect(index?.size).toBe(0)
+  })
+
+  it('keeps a text whose language can not be told, and all languages unless some are named', async () => {
+    const unknown = { text: 'xq-17 zzrk 44/9 vvb 3.1 pqk' }
+    expect((await work([unknown], { languages: ['en'] })).outcomes).toEqual([[expect.objectContaining(unknown)]])
+    expect((await work([{ text: 'Wann fährt die letzte Fähre zurück?' }])).outcomes[0]).toHaveLength(1)
+  })
+
+  it('counts a letter of a script without spaces as three', async () => {
+    expect((await work([{ text: '短歌の作り方を教えて' }])).outcomes[0]).toHaveLength(1)
+  })
+
+  it('declares every reason that it drops for', () => {
+    const own = ['too_short', 'too_long', 'wrong_language', 'incomplete']
+    expect(dedupeReal.reasons).toEqual(['empty', ...own, 'repeat', 'near_duplicate'])
   })
 })
 

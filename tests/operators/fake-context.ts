@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { builtInSnapshot } from '../../operators/demonstrations.ts'
 import { createTokenizer } from '../../operators/gpt-tokenizer.ts'
 import type { ModelRequest } from '../../operators/model.ts'
-import type { Context } from '../../operators/operator.ts'
+import type { Context, Operator } from '../../operators/operator.ts'
 import { Prompt } from '../../operators/prompt.ts'
 import type { Document, Provenance, Situation } from '../../schemas/records.ts'
 
@@ -43,9 +43,9 @@ export const situation: Situation = {
   provenance: {} as Provenance,
 }
 
-export function builtInPrompt(operator: { name: string; prompt?: { readonly fields: readonly string[] } }): Prompt {
-  const url = new URL(`../../operators/prompts/${operator.name}.md`, import.meta.url)
-  return new Prompt(operator.name, readFileSync(url, 'utf8'), operator.prompt?.fields ?? [])
+export function builtInPrompt({ name, prompt }: Pick<Operator, 'name' | 'prompt'>): Prompt {
+  const url = new URL(`../../operators/prompts/${prompt?.file ?? name}.md`, import.meta.url)
+  return new Prompt(name, readFileSync(url, 'utf8'), prompt?.fields ?? [])
 }
 
 export interface Recording<Options> {

@@ -1,7 +1,7 @@
 import type { Excerpt } from './excerpt.ts'
 import type { Random } from './random.ts'
 
-export type Writer = (excerpt: Excerpt, random: Random) => string
+export type Writer = (excerpt: Excerpt, random: Random) => string | number
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
 type Node = Record<string, unknown>
@@ -9,8 +9,8 @@ type Node = Record<string, unknown>
 const maxDepth = 12
 
 /**
- * Fills a JSON schema: a property that has a writer with the writer's text, any other text with a sentence of the
- * excerpt, and numbers, lists and choices within their limits.
+ * Fills a JSON schema: a property that has a writer, or the items of one that is a list, with what the writer gives; any
+ * other text with a sentence of the excerpt, and numbers, lists and choices within their limits.
  */
 export function answerSchema(
   schema: Node,
@@ -38,6 +38,8 @@ class SchemaWalk {
     const node = this.#resolve(schema)
     if (depth > maxDepth) return null
     if ('const' in node) return node.const as Json
+    const write = isLeaf(node) && Object.hasOwn(this.#writers, name) ? this.#writers[name] : undefined
+    if (write) return this.#fit(node, write(this.#excerpt, this.#random))
     if (Array.isArray(node.enum)) return (node.enum[this.#random.integer(node.enum.length)] ?? null) as Json
     const choices = [node.anyOf, node.oneOf].find(Array.isArray)
     if (choices)
@@ -59,7 +61,7 @@ class SchemaWalk {
       case 'null':
         return null
       default:
-        return this.#text(node, name)
+        return this.#fit(node, `About ${this.#excerpt.phrase(this.#random)}.`)
     }
   }
 
@@ -84,10 +86,9 @@ class SchemaWalk {
     return least + this.#random.integer(Math.max(1, Math.min(most - least, 1_000_000) + 1))
   }
 
-  #text(node: Node, name: string): string {
-    const write = Object.hasOwn(this.#writers, name) ? this.#writers[name] : undefined
-    const text = write ? write(this.#excerpt, this.#random) : `About ${this.#excerpt.phrase(this.#random)}.`
-    return typeof node.maxLength === 'number' ? text.slice(0, node.maxLength).toWellFormed() : text
+  #fit(node: Node, value: string | number): string | number {
+    if (typeof value !== 'string' || typeof node.maxLength !== 'number') return value
+    return value.slice(0, node.maxLength).toWellFormed()
   }
 
   #resolve(schema: unknown): Node {
@@ -103,6 +104,10 @@ class SchemaWalk {
 function typeOf(node: Node): unknown {
   if (Array.isArray(node.type)) return node.type.find(type => type !== 'null') ?? 'null'
   return node.type ?? ('properties' in node ? 'object' : 'string')
+}
+
+function isLeaf(node: Node): boolean {
+  return !['object', 'array'].includes(String(typeOf(node))) && !('anyOf' in node) && !('oneOf' in node)
 }
 
 function isNode(value: unknown): value is Node {

@@ -82,6 +82,11 @@ const forms = [
   'a letter', 'an outline with headings', 'questions and answers', 'a plan by weeks',
 ]
 
+/** Words of a text that may be its keywords. */
+const mostKeywords = 8
+/** Share of criteria that are met. */
+const metShare = 0.9
+
 type Writers = Readonly<Record<string, Writer>>
 
 const situation: Writers = {
@@ -100,16 +105,40 @@ const situation: Writers = {
 }
 
 const instruction: Writers = {
-  thought: (excerpt, random) =>
-    `The reader needs the passage on ${topic(excerpt, random)} itself; the hard part is ${random.pick(abilities).toLowerCase()}.`,
+  thought: writeThought,
   instruction: writeInstruction,
 }
 
-/** What each reply schema of the operators asks for, by its name and by field. */
+/** What each reply schema of the operators asks for, by its name and by field; items of a list by that of the list. */
 export const writers: Readonly<Record<string, Writers>> = {
   situation,
   instruction,
   written: { ...situation, ...instruction },
+  scores: {
+    analysis: (excerpt, random) =>
+      `${random.pick(abilities)} is what ${topic(excerpt, random)} comes to: "${excerpt.phrase(random)}".`,
+    score: (_excerpt, random) => (random.next() < metShare ? 1 : 0),
+  },
+  concept: {
+    intention: (excerpt, random) => `Wants ${random.pick(aims)}, starting from "${excerpt.phrase(random)}".`,
+    keywords: (excerpt, random) => random.pick(longest(excerpt.words)),
+  },
+  attribution: {
+    ...situation,
+    domain: (excerpt, random) => `field of ${random.pick(longest(excerpt.words)).toLowerCase()}`,
+    thought: writeThought,
+  },
+}
+
+/** Longer words say more of what a text is about. */
+function longest(words: readonly string[]): string[] {
+  const telling = words.filter(word => /[\p{L}\p{N}]/u.test(word))
+  if (telling.length === 0) return ['this']
+  return telling.toSorted((one, other) => other.length - one.length).slice(0, mostKeywords)
+}
+
+function writeThought(excerpt: Excerpt, random: Random): string {
+  return `The reader needs the passage on ${topic(excerpt, random)} itself; the hard part is ${random.pick(abilities).toLowerCase()}.`
 }
 
 function topic(excerpt: Excerpt, random: Random): string {

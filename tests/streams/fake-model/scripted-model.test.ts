@@ -5,7 +5,12 @@ import { join } from 'node:path'
 import OpenAI from 'openai'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { attributionReply } from '../../../operators/attribute.ts'
+import { conceptReply } from '../../../operators/conceive.ts'
+import { instructionReply } from '../../../operators/instruct.ts'
 import { readReply } from '../../../operators/reply.ts'
+import { scoresReply } from '../../../operators/score.ts'
+import { situationReply } from '../../../operators/situate.ts'
 import type { Clock } from '../../../streams/clock.ts'
 import { CallLog, type LogEntry } from '../../../streams/fake-model/call-log.ts'
 import { checkScript } from '../../../streams/fake-model/script.ts'
@@ -128,6 +133,14 @@ describe('a reply', () => {
   ])('to the format %o is an object: %s', async (response_format, isObject) => {
     await serve({})
     expect((await textOf({ response_format })).startsWith('{')).toBe(isObject)
+  })
+
+  it('holds, where no schema was sent, the fields of every operator', async () => {
+    await serve({})
+    const text = await textOf({ response_format: { type: 'json_object' } })
+    for (const schema of [situationReply, instructionReply, scoresReply, conceptReply, attributionReply]) {
+      expect(() => readReply(text, 'stop', schema as z.ZodType<object>)).not.toThrow()
+    }
   })
 
   it('is the same each time, unless the temperature is above 0; a seed says which', async () => {

@@ -1,7 +1,13 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { attributionReply } from '../../../operators/attribute.ts'
+import { conceive, conceptReply } from '../../../operators/conceive.ts'
 import type { ModelRequest, ReplySchema } from '../../../operators/model.ts'
+import { Prompt } from '../../../operators/prompt.ts'
 import { readReply } from '../../../operators/reply.ts'
+import { scoresReply } from '../../../operators/score.ts'
 import { documentIn, StandIn } from '../../../streams/models/stand-in.ts'
 import { testModel } from '../../contracts/model.ts'
 
@@ -75,6 +81,45 @@ describe('StandIn', () => {
         expect(reply.text.isWellFormed()).toBe(true)
       }
     }
+  })
+
+  it.each(documents)('answers the schemas of the branch of demonstrations from %s', async (_name, document) => {
+    for (const [name, schema] of Object.entries({
+      scores: scoresReply,
+      concept: conceptReply,
+      attribution: attributionReply,
+    })) {
+      for (const sample of [0, 1, 2]) {
+        const replySchema = { name, schema: z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) }
+        const reply = await new StandIn().complete(requestOf(document, replySchema, sample))
+        expect(() => readReply(reply.text, reply.finishReason, schema as z.ZodType<object>)).not.toThrow()
+      }
+    }
+  })
+
+  it('finds keywords among the words of the instruction', async () => {
+    const text =
+      'My sourdough starter smells of acetone since I moved it next to the refrigerator. Should I feed it rye?'
+    const fields = conceive.prompt?.fields ?? []
+    const file = readFileSync(join(import.meta.dirname, '../../../operators/prompts/conceive.md'), 'utf8')
+    const messages = new Prompt('conceive', file, fields).fill({ instruction: text })
+    const schema = z.toJSONSchema(conceptReply, { io: 'input', unrepresentable: 'any' })
+    for (const sample of [0, 1, 2, 3]) {
+      const request = { messages, replySchema: { name: 'concept', schema }, sample, signal }
+      const { keywords } = readReply((await new StandIn().complete(request)).text, 'stop', conceptReply)
+      for (const keyword of keywords) expect(text).toContain(keyword)
+    }
+  })
+
+  it('lets most criteria be met, and not all', async () => {
+    const replySchema = { name: 'scores', schema: z.toJSONSchema(scoresReply, { io: 'input', unrepresentable: 'any' }) }
+    let met = 0
+    for (let number = 0; number < 60; number++) {
+      const reply = await new StandIn().complete(requestOf(documentOf(number), replySchema))
+      met += Object.values(readReply(reply.text, 'stop', scoresReply)).filter(({ score }) => score === 1).length
+    }
+    expect(met).toBeGreaterThan(60 * 7 * 0.8)
+    expect(met).toBeLessThan(60 * 7)
   })
 
   it('quotes several sentences of the document in the instruction', async () => {
