@@ -57,7 +57,9 @@ describe('a snapshot', () => {
     const pipeline = await memoryPipeline()
     const { snapshot, record } = await makeSnapshot(pipeline, null)
     expect(snapshot.hash).toBe(builtIn.hash)
-    expect(record).toMatchObject({ demonstrations: 24, builtIn: 24, ends: [0] })
+    expect(record).toMatchObject({ demonstrations: 24, builtIn: 24, ends: [] })
+    await writeDemonstrations(pipeline, [])
+    expect((await makeSnapshot(pipeline, null)).record).toEqual({ ...record, ends: [0], time: expect.any(Number) })
   })
 
   it('is filled up with built-in ones below 24, and holds none of them from 24 on', async () => {
