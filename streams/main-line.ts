@@ -2,9 +2,9 @@ import type { OperatorName } from '../operators/index.ts'
 import { SituError } from '../schemas/errors.ts'
 import type { Task } from '../schemas/records.ts'
 import type { Config } from './config.ts'
+import { holding, writeHeld } from './held-tasks.ts'
 import type { Pipeline } from './pipeline.ts'
-import { holding } from './promotion.ts'
-import { endsOf, variantMessage } from './replay.ts'
+import { endsOf } from './replay.ts'
 import { checkOperators, excludes, layOut, mainVariant, replacedBy, type Stage, stages } from './topology.ts'
 import { createOwnTopics, readVariants, toRecord, type Variants } from './variants.ts'
 
@@ -91,7 +91,7 @@ async function extend(
   const added = laid.filter(({ name }) => !main.stages.some(own => own.name === name))
   const replaced = main.stages.filter(own => !laid.some(({ name }) => name === own.name))
   const moved = main.stages.filter(own => laid.some(({ name, input }) => name === own.name && input !== own.input))
-  await holding(pipeline, [...replaced, ...moved], async () => {
+  await holding(pipeline, [...replaced, ...moved], async checkHeld => {
     const now = await readVariants(pipeline)
     if (now.main.record?.time !== main.record?.time) throw new SituError('DATA_IN_USE', 'the main line was changed')
     await checkUnworked(pipeline, [...replaced, ...moved], added)
@@ -106,7 +106,8 @@ async function extend(
     const kept = before.filter(({ operator }) => ![...changed, ...replaced].some(({ name }) => name === operator))
     const common = { id: mainVariant, state: 'there' as const, range: '{}', time: pipeline.clock.now() }
     const origin = main.record?.origin ?? null
-    await pipeline.transport.produce([variantMessage(pipeline, { ...common, origin, stages: [...kept, ...records] })])
+    const record = { ...common, origin, stages: [...kept, ...records] }
+    await writeHeld(pipeline, new Map([[mainVariant, record]]), now, checkHeld)
   })
 }
 

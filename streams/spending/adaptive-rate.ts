@@ -1,3 +1,5 @@
+import { StrayRefusals } from './stray-refusals.ts'
+
 /** The first ramp: where it begins, and how long it takes to double. At 200 a second it has cost 0.8 s. */
 const startPerSecond = 20
 const doublingMs = 400
@@ -10,6 +12,8 @@ const provenMs = 1_500
 /** What is left of the rate that was refused. */
 const decrease = 0.9
 const steepestDecrease = 0.5
+/** Among strays a limit shows only where it is exceeded by some calls: what it takes, of the rate that was refused. */
+const shownShare = 0.95
 /** How long the rate stays below the one that was refused. */
 const plateauMs = 12_000
 /** Beyond the plateau the rate doubles after this time, then faster: five times the rate after 6 seconds. */
@@ -23,6 +27,7 @@ const measuredMs = 2_000
 /** Fewer than these tell no rate. */
 const fewCalls = 10
 const rememberedCalls = 1_024
+const rememberedRefusals = 32
 
 /**
  * Finds the rate of calls that an endpoint takes, by its refusals alone (429). Pure: the time is told.
@@ -42,6 +47,12 @@ export class AdaptiveRate {
   #decreasedAt = Number.NEGATIVE_INFINITY
   #takenSince = 0
   #refusedSince = 0
+  /** Number of the call that was refused last, or that was the last before a decrease. */
+  #refusedCall = Number.NEGATIVE_INFINITY
+  readonly #refusedAt: number[] = []
+  readonly #strays = new StrayRefusals()
+  /** What held before decreases that may have been made for strays. */
+  #former: { ceiling: number | null; factor: number; busyMs: number } | null = null
   /** When the next call is due. */
   #dueAt = Number.NEGATIVE_INFINITY
   #takenAt = Number.NEGATIVE_INFINITY
@@ -69,11 +80,13 @@ export class AdaptiveRate {
    * @param isPaced - Whether it had to wait for the rate: otherwise it tells nothing of it.
    */
   take(now: number, isPaced: boolean): void {
-    if (isPaced) this.#grow(Math.min(now - this.#takenAt, (grownIntervals * 1000) / this.#perSecond))
+    if (isPaced && !this.#strays.isWatching)
+      this.#grow(Math.min(now - this.#takenAt, (grownIntervals * 1000) / this.#perSecond))
     this.#dueAt = Math.max(this.#dueAt, now - catchUpMs) + 1000 / this.#perSecond
     this.#takenAt = now
     this.#takenSince++
     this.#taken[this.#calls++ % rememberedCalls] = now
+    this.#strays.begun(now, this.#isBelow(now, now))
   }
 
   /**
@@ -84,8 +97,19 @@ export class AdaptiveRate {
   refused(begun: number, now: number): void {
     if (begun < this.#decreasedAt) return
     this.#refusedSince++
+    const call = this.#callAt(begun)
+    const [gap, isBelow] = [call - this.#refusedCall, this.#isBelow(begun, now)]
+    this.#refusedCall = call
+    this.#refusedAt.push(now)
+    if (this.#refusedAt.length > rememberedRefusals) this.#refusedAt.shift()
+    const cause = this.#strays.judge({ now, gap, isBelow, perSecond: this.#perSecond })
+    if (cause === 'stray' && this.#strays.share > 0) this.#restore()
+    if (cause === 'stray') return
     if (now - this.#decreasedAt < settlingMs) return
-    const isFirst = this.#ceiling === null
+    if (cause === 'limit') this.#former = null
+    else if (!isBelow || !this.#former)
+      this.#former = { ceiling: this.#ceiling, factor: this.#factor, busyMs: this.#busyMs }
+    const isFirst = this.#ceiling === null && this.#strays.share === 0
     const isProven = this.#busyMs >= provenMs
     if (isFirst) this.#decrease(this.#firstCeiling(now), decrease, now)
     else if (isProven) this.#decrease(this.#refusedRate(now), decrease, now)
@@ -106,12 +130,35 @@ export class AdaptiveRate {
     return Math.min(decrease, Math.max(steepestDecrease, share))
   }
 
+  /** Whether a call was begun at a rate that a limit would not have refused. */
+  #isBelow(begun: number, now: number): boolean {
+    return this.#ceiling === null ? this.#strays.share > 0 : this.#busyMs - (now - begun) < plateauMs / 2
+  }
+
+  /** Number of the last call that was begun by then. */
+  #callAt(begun: number): number {
+    let call = this.#calls - 1
+    while (call > this.#calls - rememberedCalls && (this.#taken[call % rememberedCalls] ?? 0) > begun) call--
+    return call
+  }
+
+  /** Takes decreases back that were made for strays. */
+  #restore(): void {
+    if (!this.#former) return
+    this.#ceiling = this.#former.ceiling
+    this.#factor = this.#former.factor
+    this.#busyMs = this.#former.busyMs
+    this.#former = null
+    this.#perSecond = this.#rateAt(this.#busyMs)
+  }
+
   #decrease(ceiling: number, factor: number, now: number): void {
     this.#ceiling = Math.max(leastPerSecond, ceiling)
     this.#factor = factor
     this.#perSecond = Math.max(leastPerSecond, this.#ceiling * factor)
     this.#busyMs = 0
     this.#decreasedAt = now
+    this.#refusedCall = this.#calls - 1
     this.#takenSince = 0
     this.#refusedSince = 0
     this.#dueAt = Math.max(this.#dueAt, now + 1000 / this.#perSecond)
@@ -131,7 +178,9 @@ export class AdaptiveRate {
 
   /** The calls need not have been as many as were allowed. One too many is better than one too few. */
   #refusedRate(now: number): number {
-    return Math.min(this.#perSecond, this.#measure(now, measuredMs).perSecond + 1000 / measuredMs)
+    const refused = this.#refusedAt.filter(time => time > now - measuredMs).length
+    const accepted = this.#measure(now, measuredMs).perSecond - ((refused - 2) * 1000) / measuredMs
+    return Math.min(this.#perSecond, accepted) * (this.#strays.share > 0 ? shownShare : 1)
   }
 
   /** What began in the last so many milliseconds. */

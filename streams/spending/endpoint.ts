@@ -15,6 +15,11 @@ const callsUntilFirstAnswer = 3
 /** After a call that failed before the first answer; doubled for each further one. */
 const firstPauseMs = 500
 const longestPauseMs = 15_000
+/**
+ * A longer Retry-After sends calls to the next endpoint. A shorter one is over before a move pays: another endpoint has
+ * another price, its cache of prompts is cold, and what is left of a limit there is not known.
+ */
+const longestRetryAfterMs = 5_000
 /** A turn that is used later than this after its time is none: others count on its having been used. */
 const turnLastsMs = 1_000
 /** What the first replies are taken for at most. */
@@ -84,6 +89,8 @@ export class Endpoint {
   #notBefore = Number.NEGATIVE_INFINITY
   /** Whether `notBefore` is what the endpoint asked for. */
   #isAsked = false
+  /** Whether it asked for so long that others get the calls until then. */
+  #isAway = false
   /** The turn of the next call. */
   #turn: Turn | null = null
   /** Whether it took the place of one that was not used in time. */
@@ -127,12 +134,8 @@ export class Endpoint {
 
   /** Whether calls go to it, be it that they must wait for their turn. */
   get isUp(): boolean {
-    return this.#breaker.isClosed && this.neverAnswered === null
-  }
-
-  /** Calls a second that it takes as far as is known; null where it has refused none. */
-  get perSecond(): number | null {
-    return this.#rate.isLimited ? this.#rate.perSecond : null
+    const isAway = this.#isAway && this.#notBefore > this.#clock.now()
+    return this.#breaker.isClosed && this.neverAnswered === null && !isAway
   }
 
   /** Whether it must be asked a probe before the next call. */
@@ -297,6 +300,7 @@ export class Endpoint {
     if (until <= this.#notBefore) return
     this.#notBefore = until
     this.#isAsked = isAsked
+    this.#isAway = isAsked && ms > longestRetryAfterMs
   }
 
   #turnCause(): WaitCause {

@@ -46,8 +46,10 @@ export class CallRetries {
     const counts = error.code !== 'MODEL_RATE_LIMITED' && !isExcused
     if (counts && ++this.#counted >= this.#policy.maxAttempts) return null
     const { backoffMs, maxBackoffMs } = this.#policy
-    const backoff = Math.min(maxBackoffMs, backoffMs * 2 ** Math.min(30, this.#tries - 1))
-    return error.retryAfterMs ?? backoff * jitter(this.#record, this.#tries)
+    const longest = Math.min(maxBackoffMs, backoffMs * 2 ** Math.min(30, this.#tries - 1))
+    const backoff = longest * jitter(this.#record, this.#tries)
+    // The endpoint is not called before what it asks for is over; meanwhile another one may take the record.
+    return Math.min(backoff, error.retryAfterMs ?? backoff)
   }
 }
 

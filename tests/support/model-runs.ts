@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { FakeModelProcess } from './fake-model.ts'
+import type { FakeModelProcess, LoggedCall } from './fake-model.ts'
 import type { Situ } from './situ.ts'
 import { folderGround, type Ground } from './workers.ts'
 
@@ -34,6 +34,18 @@ export async function firstCall(fake: FakeModelProcess, workers: readonly Situ[]
 /** Resolves at a time, in milliseconds since 1970. */
 export function elapsed(time: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, Math.max(0, time - Date.now())))
+}
+
+/**
+ * Calls a second that were answered between two times. A call counts with the share of its time that lies between them:
+ * calls in flight begin and end together, so that their number jumps with where a window begins.
+ */
+export function perSecond(calls: readonly LoggedCall[], from: number, until: number): number {
+  const inside = calls.map(({ arrived, ended, outcome }) => {
+    if (outcome !== 'ok' || ended === null) return 0
+    return Math.max(0, Math.min(ended, until) - Math.max(arrived, from)) / Math.max(1, ended - arrived)
+  })
+  return inside.reduce((sum, share) => sum + share, 0) / ((until - from) / 1000)
 }
 
 export async function killAll(workers: readonly Situ[]): Promise<void> {

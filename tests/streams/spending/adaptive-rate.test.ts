@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { AdaptiveRate } from '../../../streams/spending/adaptive-rate.ts'
+import { seeded } from '../../support/documents.ts'
 
 type Accepts = (time: number, perSecond: number) => boolean
 
@@ -31,11 +32,31 @@ const servers: Record<string, () => Accepts> = {
   },
 }
 
-/** Calls as fast as it lets through, for so long. @returns Accepted and refused calls by second. */
-function drive(accepts: Accepts, capacity: (time: number) => number, seconds: number, answerMs = 5) {
+interface Strays {
+  /** Of the calls, 0 to 1. */
+  share: number
+  answerMs: number
+  seed: number
+}
+
+/**
+ * Calls as fast as it lets through, for so long. A limit refuses after 5 ms; strays come as late as answers.
+ *
+ * @returns Accepted and refused calls and strays by second.
+ */
+function drive(
+  accepts: Accepts,
+  capacity: (time: number) => number,
+  seconds: number,
+  { share, answerMs, seed }: Strays = { share: 0, answerMs: 5, seed: 1 },
+) {
   const rate = new AdaptiveRate()
-  const accepted = new Array<number>(seconds).fill(0)
-  const refused = new Array<number>(seconds).fill(0)
+  const random = seeded(seed)
+  const [accepted, refused, strays] = [0, 0, 0].map(() => new Array<number>(seconds).fill(0)) as [
+    number[],
+    number[],
+    number[],
+  ]
   const under: { begun: number; at: number }[] = []
   for (let time = 0; time < seconds * 1000; ) {
     const due = time + rate.waitMs(time)
@@ -50,11 +71,13 @@ function drive(accepts: Accepts, capacity: (time: number) => number, seconds: nu
     const second = Math.floor(time / 1000)
     if (second >= seconds) break
     rate.take(time, true)
-    const counts = accepts(time, capacity(time)) ? accepted : refused
+    const counts = random() < share ? strays : accepts(time, capacity(time)) ? accepted : refused
     counts[second] = (counts[second] ?? 0) + 1
-    if (counts === refused) under.push({ begun: time, at: time + answerMs })
+    if (counts === accepted) continue
+    under.push({ begun: time, at: time + (counts === strays ? answerMs : 5) })
+    under.sort((left, right) => left.at - right.at)
   }
-  return { rate, accepted, refused }
+  return { rate, accepted, refused, strays }
 }
 
 const total = (counts: readonly number[]) => counts.reduce((sum, count) => sum + count, 0)
@@ -88,9 +111,30 @@ describe('AdaptiveRate', () => {
       const used = total(accepted.slice(from, from + 30)) / (30 * perSecond)
       expect({ from, isUsed: used >= 0.9 }).toEqual({ from, isUsed: true })
     }
-    expect(total(refused) / (total(refused) + total(accepted))).toBeLessThan(0.025)
+    expect(total(refused) / (total(refused) + total(accepted))).toBeLessThan(0.02)
     expect(total(refused.slice(90, 120)) / total(accepted.slice(90, 120))).toBeLessThan(0.06)
   })
+
+  it.each(Object.keys(servers).flatMap(name => [200, 2_000].map(answerMs => [name, answerMs] as const)))(
+    'follows a capacity among strays, counted as %s, with a latency of %i ms',
+    (name, answerMs) => {
+      const capacity = (time: number) => (time >= 120_000 && time < 180_000 ? 5 : 20)
+      for (const seed of [1, 2, 3, 4, 5]) {
+        const strays = { share: 0.02, answerMs, seed }
+        const { accepted, refused } = drive(servers[name]?.() ?? (() => false), capacity, 240, strays)
+        for (const [from, perSecond] of [
+          [90, 20],
+          [150, 5],
+          [210, 20],
+        ] as const) {
+          const used = total(accepted.slice(from, from + 30)) / (30 * perSecond)
+          expect({ seed, from, isUsed: used >= 0.86 }).toEqual({ seed, from, isUsed: true })
+        }
+        // It takes a few refusals more to tell a limit among strays.
+        expect(total(refused) / (total(refused) + total(accepted))).toBeLessThan(0.045)
+      }
+    },
+  )
 
   it('takes a refusal after hours without any for the limit of what was called, not of what was allowed', () => {
     const rate = new AdaptiveRate()

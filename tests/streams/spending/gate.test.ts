@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { SituError } from '../../../schemas/errors.ts'
 import { StatusFailure } from '../../../streams/models/openai/failures.ts'
 import { CallRefused } from '../../../streams/spending/caller.ts'
+import { seeded } from '../../support/documents.ts'
 import { failing, ok, Scene } from './scripted-endpoint.ts'
 
 const minute = 60_000
@@ -264,6 +265,24 @@ describe('429', () => {
     expect(scene.gate.waiting?.cause).toBe('rate limited by the endpoint')
   })
 
+  it.each([
+    [200, null, 300],
+    [2_000, null, 30],
+    [200, 1_000, 60],
+    [2_000, 1_000, 24],
+  ])(
+    'of one call in fifty, with a latency of %i ms and a Retry-After of %s, leaves %i calls a second',
+    async (latencyMs, retryAfterMs, wanted) => {
+      const scene = new Scene()
+      const random = seeded(1)
+      const details = retryAfterMs === null ? {} : { retryAfterMs }
+      scene.model.answer = () => ({ latencyMs, ...(random() < 0.02 && { error: limited(details) }) })
+      await scene.load(64, 2 * minute)
+      const late = scene.clock.now() - minute / 2
+      expect(scene.model.times.filter(time => time >= late).length / 30).toBeGreaterThan(wanted)
+    },
+  )
+
   it('of an endpoint that takes eight calls at a time: it is used, and seldom refuses', async () => {
     const scene = new Scene()
     scene.model.answer = () => (scene.model.inFlight > 8 ? { latencyMs: 5, error: limited() } : { latencyMs: 1_000 })
@@ -386,6 +405,38 @@ describe('a second endpoint', () => {
     await scene.clock.advance(minute)
     expect(scene.second.times.length).toBe(moved)
     expect(scene.results.at(-1)?.endpoint).toBe('first')
+  })
+
+  it.each([
+    [60_000, 'second'],
+    [3_000, 'first'],
+  ])('after a Retry-After of %i ms at the first one, calls go to the %s', async (retryAfterMs, wanted) => {
+    const scene = new Scene({ failover: true })
+    await scene.load(5, minute, 50)
+    const refused = scene.clock.now()
+    const until = refused + retryAfterMs
+    scene.model.answer = ({ time }) => (time < until ? { latencyMs: 1, error: limited({ retryAfterMs }) } : {})
+    await scene.load(5, 2 * minute, 50)
+    expect(scene.model.times.filter(time => time > refused && time < until)).toEqual([])
+    const others = scene.second.times.filter(time => time < until)
+    expect(others.length > 1_000 ? 'second' : 'first').toBe(wanted)
+    expect(scene.second.times.length).toBe(others.length)
+    expect(scene.results.at(-1)?.endpoint).toBe('first')
+  })
+
+  it('waits for the one that asks for less where both ask for long', async () => {
+    const scene = new Scene({ failover: true })
+    await scene.answerOnce()
+    const from = scene.clock.now()
+    const busyFor = (retryAfterMs: number) => () => ({ latencyMs: 1, error: limited({ retryAfterMs }) })
+    scene.model.answer = busyFor(60_000)
+    scene.second.answer = busyFor(20_000)
+    await scene.load(5, 19_000, 50)
+    expect([scene.gate.waiting?.cause, scene.second.times.length]).toEqual(['retry-after', 1])
+    scene.second.answer = ok
+    await scene.clock.advance(2_000)
+    expect(scene.results.at(-1)?.endpoint).toBe('second')
+    expect(scene.model.times.filter(time => time > from)).toEqual([])
   })
 
   it('stands in for one that never answered', async () => {

@@ -39,9 +39,15 @@ describe('CallRetries', () => {
     expect(waits.map(ms => ms === null)).toEqual([false, false, false, false, true, true])
   })
 
-  it('never counts a rate limit against the record, and waits as long as the endpoint asks', () => {
-    const limited = new SituError('MODEL_RATE_LIMITED', '429', { retryAfterMs: 12_345 })
-    expect(many(retriesOf(), () => limited, 50)).toEqual(Array(50).fill(12_345))
+  it('never counts a rate limit against the record, and waits no longer than the endpoint asks', () => {
+    const limited = new SituError('MODEL_RATE_LIMITED', '429', { retryAfterMs: 7 })
+    expect(many(retriesOf(), () => limited, 50)).toEqual(Array(50).fill(7))
+  })
+
+  it('leaves a longer Retry-After to the gate, where another endpoint may take the record', () => {
+    const waitsAfter = (details: object) =>
+      many(retriesOf(), () => new SituError('MODEL_RATE_LIMITED', '429', details), 3)
+    expect(waitsAfter({ retryAfterMs: 600_000 })).toEqual(waitsAfter({}))
   })
 
   it.each(['MODEL_REQUEST_REFUSED', 'MODEL_UNAUTHORIZED', 'MODEL_NOT_FOUND', 'MODEL_CONTENT_FILTERED'] as const)(
