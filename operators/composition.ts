@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { SituError } from '../schemas/errors.ts'
+import { drawFor, drawOptions, drawRule, isDrawPossible } from './demonstrations/draw.ts'
 import type { Demonstration } from './demonstrations.ts'
 import type { ChatMessage } from './model.ts'
 import type { Context, Material } from './operator.ts'
@@ -30,7 +31,7 @@ export const maxPromptTokens = z
   .describe("Tokens of the whole prompt, at most the model's context less its reply.")
 
 /** Options of every operator whose prompt shows a document with demonstrations. */
-export const promptOptions = z.strictObject({
+const promptFields = {
   demonstrations: z
     .int()
     .min(0)
@@ -42,7 +43,26 @@ export const promptOptions = z.strictObject({
     .default(700)
     .describe("Tokens of each demonstration's document that are shown."),
   maxPromptTokens,
-})
+  ...drawOptions,
+}
+
+export const promptOptions = z.strictObject(promptFields).refine(isDrawPossible, drawRule)
+
+/** Those of an operator that may make several outputs of one document. */
+export const sampledOptions = z
+  .strictObject({
+    ...promptFields,
+    situations: z
+      .int()
+      .min(1)
+      .max(100)
+      .optional()
+      .transform(count => (count === 1 ? undefined : count))
+      .describe('Situations made of each document, each with a call and a draw of its own; default 1.'),
+  })
+  .refine(isDrawPossible, drawRule)
+
+export type SampledOptions = z.infer<typeof sampledOptions>
 
 export type PromptOptions = z.infer<typeof promptOptions>
 
@@ -74,9 +94,9 @@ export interface Composition {
 }
 
 /** Draws demonstrations for the record and composes; tells the context which are shown. */
-export function composeFor(subject: Subject, context: Context<PromptOptions>): Composition {
-  const { id, prompt, options, tokenizer, model } = context
-  const demonstrations = prompt.usesDemonstrations ? context.demonstrations.draw(id, options.demonstrations) : []
+export async function composeFor(subject: Subject, context: Context<PromptOptions>): Promise<Composition> {
+  const { prompt, options, tokenizer, model } = context
+  const demonstrations = prompt.usesDemonstrations ? await drawFor(subject.document, context) : []
   const composition = compose(subject, { prompt, options, tokenizer, model, demonstrations })
   context.showed(composition.demonstrations.map(demonstration => demonstration.id))
   return composition

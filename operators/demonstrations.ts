@@ -29,8 +29,8 @@ export interface DemonstrationSnapshot {
   /** JSON of the demonstrations: what `hash` is the hash of. */
   readonly text: string
   readonly demonstrations: readonly Demonstration[]
-  /** Draws without replacement; the order depends on (record id, snapshot hash) alone. */
-  draw(recordId: string, count: number): readonly Demonstration[]
+  /** Draws without replacement; the order depends on (seed, snapshot hash) alone. */
+  draw(seed: string, count: number): readonly Demonstration[]
 }
 
 const text = z.string().refine(value => value.trim() !== '', 'is empty')
@@ -52,15 +52,24 @@ const fields = z.strictObject({
 // An id in a file is not believed: it is made from the fields again, so that an edited file needs no care.
 const file = z.array(fields.extend({ id: z.string().optional() }))
 
+/** The demonstration that a record holds, under the id that its fields have; null where a field is empty. */
+export function toDemonstration(record: object): Demonstration | null {
+  const named = fields.strip().safeParse(record)
+  return named.success ? withId(named.data) : null
+}
+
 /** A snapshot of these demonstrations, in this order; each gets its id. */
 export function createSnapshot(demonstrations: readonly Omit<Demonstration, 'id'>[]): DemonstrationSnapshot {
   return new Snapshot(demonstrations)
 }
 
+let builtIn: DemonstrationSnapshot | null = null
+
 /** The demonstrations that Situ brings along. */
 export function builtInSnapshot(): DemonstrationSnapshot {
   const url = new URL('./demonstrations/built-in.json', import.meta.url)
-  return parseSnapshot(readFileSync(url, 'utf8'), 'built-in demonstrations')
+  builtIn ??= parseSnapshot(readFileSync(url, 'utf8'), 'built-in demonstrations')
+  return builtIn
 }
 
 /**
@@ -96,27 +105,28 @@ function place(path: readonly PropertyKey[]): string {
   return index === undefined ? 'the whole' : `[${String(index)}]${rest.map(name => `.${String(name)}`).join('')}`
 }
 
+function withId(named: Omit<Demonstration, 'id'>): Demonstration {
+  return { id: hash(canonicalJson(named)), ...named }
+}
+
 class Snapshot implements DemonstrationSnapshot {
   readonly demonstrations: readonly Demonstration[]
   readonly text: string
   readonly hash: string
 
   constructor(demonstrations: readonly Omit<Demonstration, 'id'>[]) {
-    this.demonstrations = demonstrations.map(demonstration => {
-      const named = fields.strip().parse(demonstration)
-      return { id: hash(canonicalJson(named)), ...named }
-    })
+    this.demonstrations = demonstrations.map(demonstration => withId(fields.strip().parse(demonstration)))
     this.text = canonicalJson(this.demonstrations)
     this.hash = hash(this.text)
   }
 
-  draw(recordId: string, count: number): readonly Demonstration[] {
+  draw(seed: string, count: number): readonly Demonstration[] {
     const { length } = this.demonstrations
     // The beginning of a Fisher-Yates shuffle; only what was swapped is kept, so that a large snapshot costs nothing.
     const swapped = new Map<number, number>()
     const drawn: Demonstration[] = []
     for (let at = 0; at < Math.min(count, length); at += 1) {
-      const chosen = at + randomBelow(length - at, hash(this.hash, recordId, String(at)))
+      const chosen = at + randomBelow(length - at, hash(this.hash, seed, String(at)))
       const demonstration = this.demonstrations[swapped.get(chosen) ?? chosen]
       swapped.set(chosen, swapped.get(at) ?? at)
       if (demonstration) drawn.push(demonstration)

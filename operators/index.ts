@@ -9,6 +9,7 @@ import { mask } from './mask.ts'
 import { retrieve } from './retrieve.ts'
 import { scoreInstruction, scoreReal } from './score.ts'
 import { situate } from './situate.ts'
+import { write, writePlain } from './write.ts'
 
 /** The only list of operators, in the order of the chain: command line, groups, metrics and topics derive from it. */
 export const operators = {
@@ -17,6 +18,8 @@ export const operators = {
   mask,
   situate,
   instruct,
+  write,
+  'write-plain': writePlain,
   examine,
   decontaminate: decontaminateInstruction,
   'dedupe-instruction': dedupeInstruction,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Situation } from '../schemas/records.ts'
 import { compose, composeFor, line, type PromptOptions, promptOptions, type Subject } from './composition.ts'
+import { drawsByMeaning } from './demonstrations/draw.ts'
 import type { Operator } from './operator.ts'
 import { ask } from './reply.ts'
 
@@ -44,9 +45,10 @@ export const instruct: Operator<'situation', 'instruction', PromptOptions> = {
     ],
   },
   demonstrations: true,
+  embedder: drawsByMeaning,
 
   async apply(record, context) {
-    const { document, messages } = composeFor(subjectOf(record), context)
+    const { document, messages } = await composeFor(subjectOf(record), context)
     const { thought, instruction } = await ask(context, messages, { name: 'instruction', schema: instructionReply })
     return [
       {

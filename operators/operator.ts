@@ -58,6 +58,8 @@ export interface RecordedModel extends Pick<Model, 'contextTokens' | 'replyToken
 export interface Context<Options> {
   /** Id of the input record: what every random choice is seeded with. */
   readonly id: string
+  /** Which of several outputs of the record is made: 0 for the first. */
+  readonly sample: number
   readonly options: Options
   readonly tokenizer: Tokenizer
   /** Declared by `prompt`. */
@@ -76,6 +78,14 @@ export interface Context<Options> {
   readonly embedder: Embedder
   /** Tells the runtime which demonstrations, or found documents, went into the messages, in order: they count in the id. */
   showed(ids: readonly string[]): void
+  /**
+   * Makes several outputs of the record at once, each with a sample number, calls and provenance of its own. One whose
+   * replies can't be used does not take the others with it: they are given, and their provenance tells which is missing.
+   *
+   * @param make - Gives the output of one sample; works with the context that it gets.
+   * @throws {SituError} Where no sample gives an output; any error that does not lie in what the model answered.
+   */
+  samples<T extends object>(count: number, make: (context: Context<Options>) => Promise<T>): Promise<T[]>
   /** Aborted where the record is given up (its time is over, the task is lost, the drain deadline has passed). */
   readonly signal: AbortSignal
 }
@@ -113,6 +123,8 @@ export interface Operator<In extends Noun = Noun, Out extends Noun = Noun, Optio
    * goes on with, a branch of its own.
    */
   readonly optional?: 'inserted' | 'apart'
+  /** Operators that it takes the place of: in a chain that has it, they are left out. It is then optional. */
+  readonly insteadOf?: readonly string[]
   /** Every reason that `apply` drops for. */
   readonly reasons: readonly string[]
   /** The options that change the output, each with a default and a description. */
@@ -133,7 +145,7 @@ export interface Operator<In extends Noun = Noun, Out extends Noun = Noun, Optio
   /** Whether it looks for documents. */
   readonly search?: boolean
   /** Whether it compares texts by meaning. */
-  readonly embedder?: boolean
+  readonly embedder?: boolean | ((options: Options) => boolean)
   /** For a stage with state: it then works one record after the other, and its entries are part of the commit. */
   readonly createIndex?: (options: Options) => StatefulIndex
   /** A 32-bit hash by which the stage's input is partitioned, for stages in which equal records must meet. */

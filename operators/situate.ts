@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Document } from '../schemas/records.ts'
-import { compose, composeFor, line, type PromptOptions, promptOptions, type Subject } from './composition.ts'
+import { compose, composeFor, line, type SampledOptions, type Subject, sampledOptions } from './composition.ts'
+import { drawsByMeaning } from './demonstrations/draw.ts'
 import type { Operator } from './operator.ts'
 import { ask } from './reply.ts'
 
@@ -15,26 +16,30 @@ export const situationReply = z.object({
   output: z.string().describe('What the person wants back.'),
 })
 
-function subjectOf({ text, title, url, language }: Document): Subject {
+/** What a prompt tells of a document. */
+export function subjectOf({ text, title, url, language }: Document): Subject {
   return { document: text, values: { title: line(title), url: line(url), language: line(language) } }
 }
 
-export const situate: Operator<'document', 'situation', PromptOptions> = {
+export const situate: Operator<'document', 'situation', SampledOptions> = {
   name: 'situate',
   version: 1,
   from: 'document',
   to: 'situation',
   summary: 'imagines a person for whom the document matters, and what that person wants of an assistant',
   reasons: [],
-  options: promptOptions,
+  options: sampledOptions,
   prompt: { fields: ['document', 'title', 'url', 'language', 'demonstrations'] },
   demonstrations: true,
+  embedder: drawsByMeaning,
 
-  async apply(record, context) {
-    const { document, messages } = composeFor(subjectOf(record), context)
-    const situation = await ask(context, messages, { name: 'situation', schema: situationReply })
-    const { id, url, title, language } = record
-    return [{ document: { id, url, title, language, ...document }, ...situation }]
+  apply(record, context) {
+    return context.samples(context.options.situations ?? 1, async own => {
+      const { document, messages } = await composeFor(subjectOf(record), own)
+      const situation = await ask(own, messages, { name: 'situation', schema: situationReply })
+      const { id, url, title, language } = record
+      return { document: { id, url, title, language, ...document }, ...situation }
+    })
   },
 
   messages(record, material) {

@@ -4,7 +4,9 @@ import { builtInSnapshot, type DemonstrationSnapshot } from '../operators/demons
 import { Prompt } from '../operators/prompt.ts'
 import { messageOf, SituError } from '../schemas/errors.ts'
 import { loadBenchmarks } from './benchmarks.ts'
-import type { Config } from './config.ts'
+import type { Config, OperatorConfig } from './config.ts'
+import type { StageEmbedder } from './embedders/embedder.ts'
+import { createEmbedder } from './embedders/index.ts'
 import { createModels } from './models/index.ts'
 import { createSearch, type SearchSource } from './searches/index.ts'
 import { StageBinding } from './task/stage-binding.ts'
@@ -15,18 +17,26 @@ import { type Stage, stages } from './topology.ts'
  * Gives each stage its options, prompt, model and demonstrations; a search is opened by what works with it.
  *
  * @param prompts - Prompt files by operator, as `OPERATOR=FILE`; they go before those of the configuration.
+ * @param demonstrations - Left out: the built-in ones.
  * @throws {SituError} USAGE, CONFIGURATION_INVALID or PROMPT_INVALID, before anything is read or paid.
  */
-export function bindStages(chosen: readonly Stage[], config: Config, prompts: readonly string[] = []): StageBinding[] {
+export function bindStages(
+  chosen: readonly Stage[],
+  config: Config,
+  prompts: readonly string[] = [],
+  demonstrations?: DemonstrationSnapshot,
+): StageBinding[] {
   const files = promptFiles(prompts)
   const models = createModels(config)
-  let snapshot: DemonstrationSnapshot | null = null
+  let snapshot = demonstrations ?? null
+  let embedder: StageEmbedder | null = null
   let benchmarks: BenchmarkIndex | null = null
   let search: SearchSource | null = null
   return chosen.map(stage => {
     const { operator } = stage
     const own = config.operators[stage.name]
     if (operator.demonstrations) snapshot ??= builtInSnapshot()
+    if (needsEmbedder(stage, own)) embedder ??= createEmbedder(config)
     if (operator.benchmarks) benchmarks ??= loadBenchmarks(config.settings.benchmarks)
     if (operator.search) search ??= createSearch(config)
     const options = own?.options ?? {}
@@ -37,8 +47,14 @@ export function bindStages(chosen: readonly Stage[], config: Config, prompts: re
       snapshot: operator.demonstrations ? snapshot : null,
       ...(operator.benchmarks && benchmarks && { benchmarks }),
       ...(operator.search && search && { search }),
+      ...(needsEmbedder(stage, own) && embedder && { embedder }),
     })
   })
+}
+
+function needsEmbedder({ operator }: Stage, own: OperatorConfig | undefined): boolean {
+  const { embedder = false } = operator
+  return typeof embedder === 'function' ? embedder(own?.options ?? {}) : embedder
 }
 
 function promptFiles(prompts: readonly string[]): Map<string, string> {

@@ -83,6 +83,18 @@ export const settings = {
     .transform(words => words.flatMap(word => word.split(',')).map(word => word.trim()))
     .pipe(z.array(z.string().min(1)))
     .describe('Benchmark prompts that no instruction may hold: JSONL with id and text, several files with commas.'),
+  demonstrations: z
+    .string()
+    .regex(/^(pinned|live|built-in|[0-9a-f]{32})$/, 'expected pinned, live, built-in or the hash of a snapshot')
+    .default('pinned')
+    .describe(
+      'Demonstrations to draw from: pinned (the last snapshot of situ demonstrations, else built-in), live (a snapshot made at the start), built-in, or the hash of a snapshot.',
+    ),
+  embedder: z
+    .string()
+    .min(1)
+    .default('hashed-ngrams')
+    .describe('What compares texts by meaning: hashed-ngrams (built in), or a model that has embeddings.'),
   standInLatencyMs: whole(0, 3_600_000)
     .default(0)
     .describe('Makes the stand-in slow, for rehearsals.')

@@ -5,7 +5,7 @@ import type { Config } from './config.ts'
 import { holding, writeHeld } from './held-tasks.ts'
 import type { Pipeline } from './pipeline.ts'
 import { endsOf } from './replay.ts'
-import { checkOperators, layOut, mainVariant, type Stage, stages } from './topology.ts'
+import { checkOperators, excludes, layOut, mainVariant, replacedBy, type Stage, stages } from './topology.ts'
 import { createOwnTopics, readVariants, toRecord, type Variants } from './variants.ts'
 
 const pollMs = 500
@@ -16,13 +16,17 @@ const maxTries = 30
  * The optional operators that are asked for: by name, by the recipe or `enabled` in the configuration, or by
  * benchmarks.
  *
- * @throws {SituError} USAGE for a name that is no operator's.
+ * @throws {SituError} USAGE for a name that is no operator's, and for two that have one place.
  */
 export function wantedOperators(names: readonly string[], { operators, settings }: Config): OperatorName[] {
   checkOperators(names)
   const isWanted = ({ name, operator }: Stage) =>
     names.includes(name) || operators[name]?.enabled || (operator.benchmarks && settings.benchmarks.length > 0)
-  return stages.flatMap(stage => (stage.operator.optional && isWanted(stage) ? [stage.name] : []))
+  const wanted = stages.flatMap(stage => (stage.operator.optional && isWanted(stage) ? [stage.name] : []))
+  const second = wanted.find(name => wanted.some(other => excludes(name, other)))
+  const first = wanted.find(name => second !== undefined && excludes(name, second))
+  if (first) throw new SituError('USAGE', `${second} and ${first} exclude each other: they have one place in the chain`)
+  return wanted
 }
 
 /** The stages that a log begins with. */
@@ -31,8 +35,16 @@ export function firstLine(wanted: readonly OperatorName[]): Stage[] {
   return layOut(always, wanted)
 }
 
-/** The stages of a line, or those of the given names alone. */
+/**
+ * The stages of a line, or those of the given names alone.
+ *
+ * @throws {SituError} USAGE for a name whose place in the line another operator has.
+ */
 export function chooseStages(line: readonly Stage[], names: readonly string[]): Stage[] {
+  const replaced = replacedBy(line.map(({ name }) => name))
+  const gone = names.find(name => replaced.has(name) && !line.some(own => own.name === name))
+  const own = line.find(({ name }) => gone !== undefined && excludes(name, gone))
+  if (own) throw new SituError('USAGE', `${gone} is not in the chain of this log: ${own.name} has its place`)
   return line.filter(({ name }) => names.length === 0 || names.includes(name))
 }
 
@@ -77,11 +89,12 @@ async function extend(
 ): Promise<void> {
   const laid = layOut(main.stages, wanted)
   const added = laid.filter(({ name }) => !main.stages.some(own => own.name === name))
+  const replaced = main.stages.filter(own => !laid.some(({ name }) => name === own.name))
   const moved = main.stages.filter(own => laid.some(({ name, input }) => name === own.name && input !== own.input))
-  await holding(pipeline, moved, async checkHeld => {
+  await holding(pipeline, [...replaced, ...moved], async checkHeld => {
     const now = await readVariants(pipeline)
     if (now.main.record?.time !== main.record?.time) throw new SituError('DATA_IN_USE', 'the main line was changed')
-    await checkUnworked(pipeline, moved, added)
+    await checkUnworked(pipeline, [...replaced, ...moved], added)
     await createOwnTopics(pipeline, config, added)
     const droppedFrom = await endsOf(pipeline, 'dropped')
     const before = main.record?.stages ?? []
@@ -90,7 +103,7 @@ async function extend(
       const own = before.find(({ operator }) => operator === stage.name)
       return toRecord(stage, own?.droppedFrom ?? droppedFrom, own?.configuration ?? null)
     })
-    const kept = before.filter(({ operator }) => !changed.some(({ name }) => name === operator))
+    const kept = before.filter(({ operator }) => ![...changed, ...replaced].some(({ name }) => name === operator))
     const common = { id: mainVariant, state: 'there' as const, range: '{}', time: pipeline.clock.now() }
     const origin = main.record?.origin ?? null
     const record = { ...common, origin, stages: [...kept, ...records] }

@@ -38,8 +38,8 @@ export async function promote(pipeline: Pipeline, config: Config, name: string):
   const before = await readVariants(pipeline)
   const { main } = before
   const line = before.find(name)
-  const affected = await checkPromotable(pipeline, line, main)
-  return holding(pipeline, [...affected, ...line.stages], async checkHeld => {
+  const { affected, replaced } = await checkPromotable(pipeline, line, main)
+  return holding(pipeline, [...affected, ...replaced, ...line.stages], async checkHeld => {
     const variants = await readVariants(pipeline)
     if (variants.main.record?.time !== main.record?.time || variants.find(name).record?.time !== line.record?.time) {
       throw new SituError('DATA_IN_USE', 'the main line or the variant was changed meanwhile: look at situ variants')
@@ -55,8 +55,9 @@ export async function promote(pipeline: Pipeline, config: Config, name: string):
       const isFirst = own === undefined && stage.variant === mainVariant
       return toRecord(stage, own?.droppedFrom ?? (isFirst ? [] : droppedFrom), own?.configuration ?? null)
     }
-    const kept = recordsOf(main).filter(({ operator }) => !affected.some(stage => stage.name === operator))
-    const taken = main.stages.filter(({ name }) => affected.some(stage => stage.name === name))
+    const isGone = (name: string) => [...affected, ...replaced].some(stage => stage.name === name)
+    const kept = recordsOf(main).filter(({ operator }) => !isGone(operator))
+    const taken = main.stages.filter(({ name }) => isGone(name))
     const ended = await Promise.all(
       taken.map(async stage => ({ ...stage, until: await endsOf(pipeline, stage.input) })),
     )
@@ -113,21 +114,32 @@ export async function removeVariant(pipeline: Pipeline, name: string): Promise<R
   })
 }
 
-/** The stages of the main line whose place the variant takes, an optional one that it brings along among them. */
-async function checkPromotable(pipeline: Pipeline, line: Line, main: Line): Promise<Stage[]> {
+/**
+ * The stages of the main line whose place the variant takes, an optional one that it brings along among them, and those
+ * that have no place beside it.
+ */
+async function checkPromotable(
+  pipeline: Pipeline,
+  line: Line,
+  main: Line,
+): Promise<{ affected: Stage[]; replaced: Stage[] }> {
   const [first] = line.stages
   if (line === main || !first) throw new SituError('USAGE', `${line.name} is the main line already`)
   if (line.record?.state === 'removing') {
     throw new SituError('USAGE', `${line.name} is being removed: situ variants remove ${line.name} ends that`)
   }
-  const stages = layOut(main.stages, [first.name])
+  const stages = layOut(
+    main.stages,
+    line.stages.map(({ name }) => name),
+  )
   const own = stages.find(({ name }) => name === first.name)
   if (!own || own.input !== first.input) {
     const rule = `it was made from ${first.input}, but the main line has ${own?.input} now`
     throw new SituError('USAGE', `${line.name} can't be the main line: ${rule}; replay it under another name`)
   }
   if (isIngestNoun(own.operator.to)) await checkIngested(pipeline, own)
-  return [own, ...downstreamOf(own, stages)]
+  const replaced = main.stages.filter(({ name }) => !stages.some(stage => stage.name === name))
+  return { affected: [own, ...downstreamOf(own, stages)], replaced }
 }
 
 /** Records that came in are in the main line's topic only: they would be lost to the new one. */

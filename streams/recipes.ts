@@ -18,6 +18,13 @@ const asPublished = {
   maxPromptTokens: 7500,
 }
 
+const short = {
+  demonstrations: 3,
+  maxDocumentTokens: 1500,
+  maxDemonstrationDocumentTokens: 350,
+  maxPromptTokens: 3000,
+}
+
 export const recipes = {
   paper: {
     summary: 'the method as published, parameters included',
@@ -32,18 +39,10 @@ export const recipes = {
     options: {
       'dedupe-document': { nearDuplicates: true },
       examine: { dropFor: ['refusal_or_meta', 'incomplete'] },
-      situate: {
-        demonstrations: 3,
-        maxDocumentTokens: 1500,
-        maxDemonstrationDocumentTokens: 350,
-        maxPromptTokens: 3000,
-      },
-      instruct: {
-        demonstrations: 3,
-        maxDocumentTokens: 1500,
-        maxDemonstrationDocumentTokens: 350,
-        maxPromptTokens: 3000,
-      },
+      situate: short,
+      instruct: short,
+      write: short,
+      'write-plain': short,
     },
   },
   careful: {

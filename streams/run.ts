@@ -1,6 +1,7 @@
 import { createTokenizer } from '../operators/gpt-tokenizer.ts'
 import { messageOf, SituError } from '../schemas/errors.ts'
 import type { Counters, Prompt as PromptRecord } from '../schemas/records.ts'
+import { textMessage } from './demonstrations.ts'
 import type { Logger } from './log.ts'
 import type { Pipeline } from './pipeline.ts'
 import { OpenSearches } from './searches/open-searches.ts'
@@ -10,7 +11,7 @@ import { type StageWork, type TaskActivity, WorkLedger } from './task/activity.t
 import type { StageBinding } from './task/stage-binding.ts'
 import { TaskLoop, type TaskLoopPorts } from './task/task-loop.ts'
 import { addUp, sum } from './task/task-record.ts'
-import { partitionOf, type Stage, tasksOf } from './topology.ts'
+import { type Stage, tasksOf } from './topology.ts'
 import type { Claim, Membership } from './transports/transport.ts'
 
 const pollMs = 20
@@ -290,18 +291,9 @@ export function describeChange(stage: string, before: Record<string, unknown>, n
   })
 }
 
-/** Keeps the texts that provenance will name by hash. */
-export async function writeTexts(
-  { transport, serde, partitions }: Pipeline,
-  bindings: readonly StageBinding[],
-): Promise<void> {
+/** Keeps the texts that provenance will name by hash, those that others name before them. */
+export async function writeTexts(pipeline: Pipeline, bindings: readonly StageBinding[]): Promise<void> {
   const texts = new Map<string, PromptRecord>(bindings.flatMap(binding => binding.texts().map(text => [text.id, text])))
-  const messages = [...texts.values()].map(text => ({
-    topic: 'prompt',
-    partition: partitionOf('prompt', text, partitions),
-    key: text.id,
-    value: serde.encode('prompt', text).value,
-    ifAbsent: true,
-  }))
-  await transport.produce(messages)
+  // One after the other: together they could be more than a commit may hold.
+  for (const text of texts.values()) await pipeline.transport.produce([textMessage(pipeline, text)])
 }

@@ -29,7 +29,7 @@ export interface Stage {
 }
 
 /** Topics whose newest message by key is what counts. */
-const compactedNouns: readonly Noun[] = ['failed', 'prompt', 'task', 'variant']
+const compactedNouns: readonly Noun[] = ['failed', 'prompt', 'snapshot', 'task', 'variant']
 /** Nouns that are no topic by themselves, but what is in those of a stage's own: its state and its routed inputs. */
 const innerNouns: readonly Noun[] = ['signature', 'routed']
 
@@ -43,14 +43,39 @@ export const mainVariant = 'main'
  */
 export function layOut(line: readonly Stage[], added: readonly OperatorName[]): Stage[] {
   const outputs = new Outputs()
+  const replaced = replacedBy(
+    line.map(({ name }) => name),
+    added,
+  )
   return stages.flatMap(({ name, operator }) => {
     const own = line.find(stage => stage.name === name)
-    if (!own && !added.includes(name)) return []
+    if ((!own && !added.includes(name)) || replaced.has(name)) return []
     const input = outputs.inputOf(operator)
     const stage = own?.input === input ? own : stageOf(name, own?.variant ?? mainVariant, input)
     outputs.add(stage)
     return [stage]
   })
+}
+
+/**
+ * The operators that have no place in a chain: others stand there instead.
+ *
+ * @param added - Those that come in now; they go before those of the line.
+ */
+export function replacedBy(line: readonly string[], added: readonly string[] = []): ReadonlySet<string> {
+  const staying = line.filter(name => !added.some(other => excludes(other, name)))
+  const all = stages.map(({ name }) => name as string)
+  return new Set(all.filter(name => [...staying, ...added].some(other => other !== name && excludes(other, name))))
+}
+
+/** Whether two operators stand in one place of the chain. */
+export function excludes(one: string, other: string): boolean {
+  const [left, right] = [insteadOf(one), insteadOf(other)]
+  return one !== other && (left.includes(other) || right.includes(one) || left.some(name => right.includes(name)))
+}
+
+function insteadOf(name: string): readonly string[] {
+  return stages.find(stage => stage.name === name)?.operator.insteadOf ?? []
 }
 
 /** A stage with topics and tasks of its own: those of a variant have its name behind a dot. */
@@ -95,7 +120,9 @@ export const stages: readonly Stage[] = Object.entries(operators).map(([name, { 
 )
 
 /** Nouns that are in a log only where an optional operator was asked for. */
-const optionalNouns: readonly Noun[] = stages.flatMap(({ operator }) => (operator.optional ? [operator.to] : []))
+const optionalNouns: readonly Noun[] = stages.flatMap(({ operator: { optional, to } }) =>
+  optional && !stages.some(({ operator }) => !operator.optional && operator.to === to) ? [to] : [],
+)
 
 /** Topics that hold records, in the order of the chain; then the common ones. */
 export const topicNouns: readonly Noun[] = [

@@ -11,6 +11,7 @@ import {
   nounOfTopic,
   Outputs,
   ownTopicSpecs,
+  replacedBy,
   type Stage,
   stageOf,
   stages,
@@ -194,13 +195,20 @@ function fromRecord({ operator, variant, input, from, until }: VariantStage): St
 /** A stage that the record does not name is a first one, and reads what the line writes; optional ones it does name. */
 function mainStages(records: readonly VariantStage[]): Stage[] {
   const outputs = new Outputs()
+  const replaced = replacedBy([], recordedOptional(records))
   return stages.flatMap(({ name, operator }) => {
     const own = records.find(record => record.operator === name)
-    if (operator.optional && !own) return []
+    if ((operator.optional && !own) || replaced.has(name)) return []
     const stage = (own && fromRecord(own)) ?? stageOf(name, mainVariant, outputs.inputOf(operator))
     outputs.add(stage)
     return [stage]
   })
+}
+
+/** Operators that are there though they need not be: they decide who stands in a place that several may have. */
+function recordedOptional(records: readonly VariantStage[]): string[] {
+  const optional = stages.filter(({ operator }) => operator.optional).map(({ name }) => name as string)
+  return records.flatMap(({ operator }) => (optional.includes(operator) ? [operator] : []))
 }
 
 /** What the state of a stage is called where its variant is named apart. */

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { SituError } from '../../schemas/errors.ts'
 import { bindStages } from '../bind.ts'
+import { snapshotFor } from '../demonstrations.ts'
 import { Estimation } from '../estimate/estimate.ts'
 import type { Forecast } from '../estimate/forecast.ts'
 import { renderForecast } from '../estimate/render.ts'
@@ -16,6 +17,7 @@ import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { canAsk, confirm } from '../terminal/confirm.ts'
 import { layOut } from '../topology.ts'
 import { readVariants } from '../variants.ts'
+import { withWriting, writingOptions } from '../writing-options.ts'
 import { runOptions, withModelCalls } from './run.ts'
 
 export const command = defineCommand({
@@ -33,6 +35,8 @@ export const command = defineCommand({
     'standInLatencyMs',
     'recipe',
     'benchmarks',
+    'demonstrations',
+    'embedder',
     'drainSeconds',
     ...spendingSettingNames,
     ...kafkaSettingNames,
@@ -49,6 +53,7 @@ export const command = defineCommand({
     noCall: z.boolean().default(false).describe('Make no call: count prompts, and take replies from the log.'),
     limit: z.int().min(1).optional().describe('Inputs for each operator, as of situ run.').meta({ unit: 'records' }),
     prompt: z.array(z.string()).default([]).describe('OPERATOR=FILE: another prompt for an operator.'),
+    ...writingOptions,
     yes: z.boolean().default(false).describe('Run the sample without asking.'),
   },
   examples: ['situ estimate --no-call', 'situ estimate --yes', 'situ estimate situate --sample 50 --seed 1 --json'],
@@ -56,13 +61,16 @@ export const command = defineCommand({
     'Operators without a model are worked over all that waits, and nothing is written. The prompts of all waiting',
     'inputs are counted; the sample tells the rest. Its replies are kept: the run does not pay them again.',
   ],
-  async run(context, { sample, seed, noCall, limit, prompt, yes }) {
+  async run(given, { sample, seed, noCall, limit, prompt, yes, ...writing }) {
+    const context = { ...given, config: withWriting(given.config, writing) }
     const { config, log, stop: signal } = context
     const wanted = wantedOperators(context.words, config)
     const pipeline = await openPipeline(config, 'change')
     try {
       const line = layOut((await readVariants(pipeline)).main.stages, wanted)
-      const bindings = bindStages(chooseStages(line, context.words), config, prompt)
+      const chosen = chooseStages(line, context.words)
+      const drawn = await snapshotFor(chosen, pipeline, config)
+      const bindings = bindStages(chosen, config, prompt, drawn?.snapshot)
       const { retry } = runOptions(config, signal)
       const own = { bindings, pipeline, config, log, retry, sample, seed, limit: limit ?? null, signal }
       const estimation = await Estimation.begin(own)

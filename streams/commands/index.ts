@@ -14,6 +14,7 @@ const commands: Record<string, () => Promise<{ command: Command }>> = {
   failed: () => import('./failed.ts'),
   cache: () => import('./cache.ts'),
   export: () => import('./export.ts'),
+  demonstrations: () => import('./demonstrations.ts'),
   recipes: () => import('./recipes.ts'),
   prompt: () => import('./prompt.ts'),
   schema: () => import('./schema.ts'),

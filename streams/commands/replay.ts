@@ -3,6 +3,7 @@ import type { OperatorName } from '../../operators/index.ts'
 import { SituError } from '../../schemas/errors.ts'
 import { bindStages } from '../bind.ts'
 import type { Config } from '../config.ts'
+import { snapshotFor, useSnapshot } from '../demonstrations.ts'
 import { confirmFirstRun } from '../estimate/first-run.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
 import { findStage, firstLine, wantedOperators } from '../main-line.ts'
@@ -13,6 +14,7 @@ import { spendingSettingNames } from '../spending-settings.ts'
 import { defineCommand } from '../terminal/command.ts'
 import { layOut, type Stage } from '../topology.ts'
 import { readVariants, stageConfirmer } from '../variants.ts'
+import { withWriting, writingOptions } from '../writing-options.ts'
 import { agreed, reportRun, runOptions, runWithProgress, withModelCalls } from './run.ts'
 
 export const command = defineCommand({
@@ -32,6 +34,8 @@ export const command = defineCommand({
     'standInLatencyMs',
     'recipe',
     'benchmarks',
+    'demonstrations',
+    'embedder',
     ...spendingSettingNames,
     ...kafkaSettingNames,
   ],
@@ -42,6 +46,7 @@ export const command = defineCommand({
     from: z.string().min(1).optional().describe('First input: an offset, or a time such as 2026-01-31T12:00:00Z.'),
     until: z.string().min(1).optional().describe('Where to end: an offset or a time; that input is left out.'),
     limit: z.int().min(1).optional().describe('Inputs of the operator at most.').meta({ unit: 'records' }),
+    situations: writingOptions.situations,
     through: z.string().min(1).optional().describe('Go on with the operators behind it, up to this one.'),
     yes: agreed,
   },
@@ -55,7 +60,8 @@ export const command = defineCommand({
     'Where it was interrupted, the same command goes on. --from, --until and --limit are resolved at its first call;',
     'without an end, a later call takes the inputs that have come since.',
   ],
-  async run(context, options) {
+  async run(given, options) {
+    const context = { ...given, config: withWriting(given.config, options) }
     const { log, words, stop } = context
     checkVariantName(options.variant)
     const wanted = wantedOperators(words, context.config)
@@ -64,12 +70,13 @@ export const command = defineCommand({
     if (options.model && !operator.prompt) throw new SituError('USAGE', `${name} calls no model`)
     const config = withModel(context.config, name, options.model)
     const prompts = options.prompt ? [`${name}=${options.prompt}`] : []
-    const bind = (line: readonly Stage[]) =>
-      bindStages(stagesThrough(findStage(line, name), options.through, line), config, prompts)
-    bind(firstLine(wanted))
+    const chosenOf = (line: readonly Stage[]) => stagesThrough(findStage(line, name), options.through, line)
+    bindStages(chosenOf(firstLine(wanted)), config, prompts)
     const pipeline = await openPipeline(config, 'change')
     try {
-      const bound = bind(layOut((await readVariants(pipeline)).main.stages, wanted))
+      const chosen = chosenOf(layOut((await readVariants(pipeline)).main.stages, wanted))
+      const drawn = await snapshotFor(chosen, pipeline, config)
+      const bound = bindStages(chosen, config, prompts, drawn?.snapshot)
       const { variant, from = null, until = null, limit = null } = options
       const range = { from, until, limit }
       const request = { variant, range, bindings: bound }
@@ -77,6 +84,7 @@ export const command = defineCommand({
       const planned = await plannedReplay(pipeline, request)
       await confirmFirstRun(context, pipeline, { bindings: planned, retry, limit, follow: false, yes: options.yes })
       const bindings = await prepareReplay(pipeline, config, request)
+      await useSnapshot(pipeline, drawn, log)
       const confirm = stageConfirmer(pipeline, variant)
       const summary = await withModelCalls(context, pipeline, bindings, calls => {
         const run = new Run(pipeline, { ...runOptions(config, stop), ...calls, confirm, bindings }, log)

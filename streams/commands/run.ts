@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { messageOf, SituError } from '../../schemas/errors.ts'
 import { bindStages } from '../bind.ts'
 import type { Config } from '../config.ts'
+import { snapshotFor, useSnapshot } from '../demonstrations.ts'
 import { confirmFirstRun } from '../estimate/first-run.ts'
 import { RemainingWork } from '../estimate/remaining.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
@@ -18,6 +19,7 @@ import { Progress } from '../terminal/progress.ts'
 import { renderStages } from '../terminal/status-table.ts'
 import { mainVariant } from '../topology.ts'
 import { stageConfirmer } from '../variants.ts'
+import { withWriting, writingOptions } from '../writing-options.ts'
 
 const retentionIntervalMs = 60_000
 
@@ -48,6 +50,8 @@ export const command = defineCommand({
     'standInLatencyMs',
     'recipe',
     'benchmarks',
+    'demonstrations',
+    'embedder',
     'metricsPort',
     'metricsHost',
     ...spendingSettingNames,
@@ -62,6 +66,7 @@ export const command = defineCommand({
       .boolean()
       .default(false)
       .describe('Go on though prompt, model, parameters or options have changed.'),
+    ...writingOptions,
     yes: agreed,
   },
   examples: [
@@ -69,6 +74,7 @@ export const command = defineCommand({
     'situ run --model stand-in',
     'situ run situate instruct --model big --concurrency 64 --follow',
     'situ run --prompt instruct=my-instruct.md --accept-change',
+    'situ run --one-call --situations 3 --model big',
   ],
   notes: [
     'A second run on the same folder takes the tasks that are free and names those that are held.',
@@ -76,7 +82,8 @@ export const command = defineCommand({
     'SIGINT and SIGTERM end it cleanly within --drain-seconds; the next run goes on from there.',
     'The first run with a model, without --max-usd, --max-tokens, --max-calls or the like, shows its forecast and asks.',
   ],
-  async run(context, options) {
+  async run(given, options) {
+    const context = { ...given, config: withWriting(given.config, options) }
     if (options.follow && options.untilIdle)
       throw new SituError('USAGE', '--follow and --until-idle exclude each other')
     const { config, log } = context
@@ -88,10 +95,13 @@ export const command = defineCommand({
     const pipeline = await openPipeline(config, 'change')
     try {
       const line = await extendMainLine(pipeline, config, wanted)
-      const bindings = bindStages(chooseStages(line, words), config, options.prompt)
+      const chosen = chooseStages(line, words)
+      const drawn = await snapshotFor(chosen, pipeline, config)
+      const bindings = bindStages(chosen, config, options.prompt, drawn?.snapshot)
       const { retry } = runOptions(config, context.stop)
       const { follow, yes } = options
       await confirmFirstRun(context, pipeline, { bindings, retry, limit: options.limit ?? null, follow, yes })
+      await useSnapshot(pipeline, drawn, log)
       const confirm = stageConfirmer(pipeline, mainVariant)
       const summary = await withModelCalls(context, pipeline, bindings, calls => {
         const limit = options.limit ?? null
@@ -169,8 +179,7 @@ export async function withModelCalls<T>(
   }
   for (const signal of [stop, calls.spent]) signal.addEventListener('abort', beginDrain, { once: true })
   try {
-    const callerOf = (binding: StageBinding) => calls.callerOf(binding)
-    return await work({ callerOf, spent: calls.spent, waiting: () => calls.waiting })
+    return await work({ callerOf: () => calls.caller, spent: calls.spent, waiting: () => calls.waiting })
   } finally {
     // The drain of the records and that of calls which nobody waits for any more have one deadline.
     const taken = Math.max(0, clock.now() - drainBegan)

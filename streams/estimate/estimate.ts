@@ -4,7 +4,7 @@ import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { OpenSearches } from '../searches/open-searches.ts'
 import type { RetryPolicy } from '../task/call-retries.ts'
-import type { StageBinding } from '../task/stage-binding.ts'
+import { StageBinding } from '../task/stage-binding.ts'
 import { Backlog } from './backlog.ts'
 import { type Forecast, Forecaster } from './forecast.ts'
 import { recordedFlow, recordedTallies } from './recorded.ts'
@@ -60,9 +60,12 @@ export class Estimation {
     const stages = bindings.map((binding, rank) => new VirtualStage(binding, rank, ports))
     const counter = new TokenCounter(tokenizer)
     const backlog = await Backlog.open(pipeline, most)
+    const surveyed = stages.map((stage, rank) =>
+      stage.binding.ports.embedder?.model ? new VirtualStage(drawingAtRandom(stage.binding), rank, ports) : stage,
+    )
     try {
       await searches.open(bindings)
-      const waiting = await new Survey({ ...options, stages, backlog, counter }).run()
+      const waiting = await new Survey({ ...options, stages: surveyed, backlog, counter }).run()
       return new Estimation(options, { stages, counter, backlog, waiting, searches })
     } catch (error) {
       await searches.close()
@@ -101,4 +104,9 @@ export class Estimation {
     const recorded = bindings.map(({ stage }) => recordedFlow(stage, this.#backlog.tasks))
     return new Forecaster({ bindings, config, waiting: this.waiting, recorded, tallies, sample, told }).make()
   }
+}
+
+/** Which demonstrations are near takes calls; prompts with others are about as long. */
+function drawingAtRandom({ stage, options, ports: { embedder: _, ...ports } }: StageBinding): StageBinding {
+  return new StageBinding(stage, { ...options, draw: undefined }, ports)
 }

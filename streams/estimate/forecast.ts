@@ -127,14 +127,15 @@ export class Forecaster {
     const { bindings, waiting } = this.#options
     const comes = bindings.map((_, stage) => exactly(waiting.groups.find(group => group.stage === stage)?.size ?? 0))
     let rows = exactly(waiting.rows)
-    const stages = bindings.map(({ stage }, number) => {
+    const stages = bindings.map(({ stage, options }, number) => {
       const inputs = comes[number] ?? exactly(0)
       const { passed, by } = this.#shareOf(number)
       const dropped = times(inputs, { value: less(passed.value), low: less(passed.high), high: less(passed.low) })
       const passedOn = times(inputs, passed)
+      const made = times(passedOn, exactly(samplesOf(options)))
       const next = bindings.findIndex(other => other.stage.input === stage.output)
-      if (next >= 0) comes[next] = add(comes[next] ?? exactly(0), passedOn)
-      else rows = add(rows, passedOn)
+      if (next >= 0) comes[next] = add(comes[next] ?? exactly(0), made)
+      else rows = add(rows, made)
       const certain = waiting.flows[number] ?? { inputs: 0, left: 0, passed: 0 }
       const known = certain.left + certain.passed
       const droppedBy: StageForecast['droppedBy'] = inputs.high === 0 ? 'counted' : by
@@ -194,16 +195,17 @@ export class Forecaster {
     const group = waiting.groups.find(own => own.stage === stage)
     const size = group?.size ?? 0
     const toCome = { value: rest(inputs.value, size), low: rest(inputs.low, size), high: rest(inputs.high, size) }
-    const each = recorded.length > 0 ? mean('calls') : exactly(1)
+    const each = recorded.length > 0 ? mean('calls') : exactly(samplesOf(options))
     const longest = Math.min(promptLimit(options), model.contextTokens - model.replyTokens)
     const atMost = (figure: Estimate, most: number) =>
       recorded.length > 0 ? figure : { value: null, low: 0, high: most }
     const calls = times(inputs, each)
     const ofWaiting = times(exactly(group?.promptTokens ?? 0), each)
-    const ofLater = toCome.high === 0 ? exactly(0) : times(toCome, atMost(mean('promptTokens'), longest))
+    const most = samplesOf(options)
+    const ofLater = toCome.high === 0 ? exactly(0) : times(toCome, atMost(mean('promptTokens'), most * longest))
     const promptTokens = add(ofWaiting, ofLater)
     const completionTokens =
-      inputs.high === 0 ? exactly(0) : times(inputs, atMost(mean('completionTokens'), model.replyTokens))
+      inputs.high === 0 ? exactly(0) : times(inputs, atMost(mean('completionTokens'), most * model.replyTokens))
     const isFree = model instanceof StandIn
     const price = configuredEndpoint(model, config)?.price ?? null
     const cached =
@@ -325,6 +327,12 @@ function less(part: number | null): number | null {
 
 function rest(value: number | null, taken: number): number | null {
   return value === null ? null : Math.max(0, value - taken)
+}
+
+/** Outputs that each input is asked for. */
+function samplesOf(options: Record<string, unknown> | undefined): number {
+  const samples = options?.situations
+  return typeof samples === 'number' ? samples : 1
 }
 
 function promptLimit(options: Record<string, unknown> | undefined): number {

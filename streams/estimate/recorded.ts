@@ -29,29 +29,44 @@ export function hasCalled({ name }: Stage, tasks: readonly Task[]): boolean {
   return spent.some(({ model, calls, fromCache }) => model !== standIn && calls + fromCache > 0)
 }
 
-/** What each of the newest outputs of a stage took with the same model and prompt; at most 500. */
+/** What each input of the newest outputs of a stage took with the same model and prompt; at most 500 outputs. */
 export async function recordedTallies({ transport, serde, partitions }: Pipeline, binding: StageBinding) {
-  const tallies: Tally[] = []
+  const tallies = new Map<string, Tally>()
   const { output, operator } = binding.stage
   const noun = nouns.find(name => name === operator.to)
-  if (!noun || !(await transport.topics()).some(({ name }) => name === output)) return tallies
+  if (!noun || !(await transport.topics()).some(({ name }) => name === output)) return []
   const most = Math.ceil(mostOutputs / partitions)
   for (let partition = 0; partition < partitions; partition++) {
     const { start, end } = await transport.bounds(output, partition)
     for await (const { messages } of transport.read(output, partition, Math.max(start, end - most))) {
       for (const { value } of messages) {
         const provenance = ownProvenance(operator, await serde.decode<Noun>(noun, value))
-        if (provenance && isAlike(provenance, binding)) tallies.push(tallyOf(provenance))
+        if (provenance && isAlike(provenance, binding)) addTo(tallies, provenance)
       }
     }
   }
-  return tallies
+  return [...tallies.values()]
 }
 
 function isAlike({ operator, model, prompt }: Provenance, binding: StageBinding): boolean {
   return operator === binding.stage.name && model === binding.model?.model && prompt === (binding.prompt?.hash ?? null)
 }
 
-function tallyOf({ attempts, usage, costUsd, latencyMs }: Provenance): Tally {
-  return { calls: attempts.length, ...usage, usd: costUsd, latencyMs }
+/** Several outputs of one input are samples of it: each has calls of its own. */
+function addTo(tallies: Map<string, Tally>, { attempts, usage, costUsd, latencyMs, input }: Provenance): void {
+  const own = { calls: attempts.length, ...usage, usd: costUsd, latencyMs }
+  const place = `${input.topic}/${input.partition}/${input.offset}`
+  const known = tallies.get(place)
+  tallies.set(place, known ? sumOf(known, own) : own)
+}
+
+function sumOf(left: Tally, right: Tally): Tally {
+  return {
+    calls: left.calls + right.calls,
+    promptTokens: left.promptTokens + right.promptTokens,
+    cachedTokens: left.cachedTokens + right.cachedTokens,
+    completionTokens: left.completionTokens + right.completionTokens,
+    usd: left.usd === null || right.usd === null ? null : left.usd + right.usd,
+    latencyMs: left.latencyMs + right.latencyMs,
+  }
 }

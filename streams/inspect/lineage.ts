@@ -21,7 +21,9 @@ export interface Descendant extends Found {
 /** Topics whose records are part of the chain, those of the main line first. */
 async function chainTopics(pipeline: Pipeline): Promise<string[]> {
   const { topics } = await readVariants(pipeline)
-  return topics.map(({ topic }) => topic).filter(topic => !['prompt', 'task', 'retry', 'variant'].includes(topic))
+  return topics
+    .map(({ topic }) => topic)
+    .filter(topic => !['prompt', 'snapshot', 'task', 'retry', 'variant'].includes(topic))
 }
 
 /** The record with this id, in whichever topic; null where there is none. */

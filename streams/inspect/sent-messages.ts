@@ -1,4 +1,3 @@
-import { parseSnapshot } from '../../operators/demonstrations.ts'
 import { createTokenizer } from '../../operators/gpt-tokenizer.ts'
 import type { ChatMessage } from '../../operators/model.ts'
 import { Prompt } from '../../operators/prompt.ts'
@@ -6,6 +5,7 @@ import { correct } from '../../operators/reply.ts'
 import type { FoundDocument } from '../../operators/search.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Attempt, Provenance } from '../../schemas/records.ts'
+import { readSnapshot } from '../demonstrations.ts'
 import { hashMessages } from '../message-text.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { documentTopic } from '../searches/full-text.ts'
@@ -41,7 +41,7 @@ export async function sentMessages(pipeline: Pipeline, provenance: Provenance): 
   const record = await pipeline.serde.decode(nounOfTopic(provenance.input.topic), input.value)
   const configured = JSON.parse(await readText(pipeline, provenance.configuration)) as Configured
   const prompt = new Prompt(stage.name, await readText(pipeline, provenance.prompt), operator.prompt?.fields ?? [])
-  const pool = provenance.snapshot ? parseSnapshot(await readText(pipeline, provenance.snapshot)).demonstrations : []
+  const pool = provenance.snapshot ? (await readSnapshot(pipeline, provenance.snapshot)).demonstrations : []
   const demonstrations = provenance.demonstrations.flatMap(
     id => pool.find(demonstration => demonstration.id === id) ?? [],
   )

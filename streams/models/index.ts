@@ -2,6 +2,7 @@ import type { Model, Parameters } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Config, Endpoint } from '../config.ts'
 import { closestName } from '../terminal/closest-name.ts'
+import type { ClientOptions } from './openai/client.ts'
 import { OpenAiModel } from './openai.ts'
 import { StandIn } from './stand-in.ts'
 
@@ -53,21 +54,37 @@ export function standInsOf(model: Model, config: Config): readonly Model[] {
 }
 
 function createModel(name: string, config: Config): Model {
-  const { settings, models } = config
+  const { settings } = config
   if (name === 'stand-in') return new StandIn({ latencyMs: settings.standInLatencyMs })
-  const named = Object.hasOwn(models, name) ? models[name] : undefined
-  const endpoint = named ?? environmentEndpoint(name, config)
+  const { contextTokens, structuredOutput } = endpointOf(name, config)
+  const options = clientOptions(name, config)
   return new OpenAiModel({
-    endpoint: named ? name : 'environment',
+    ...options,
+    contextTokens,
+    structuredOutput,
+    replyTokens: replyTokens(options.parameters),
+  })
+}
+
+function endpointOf(name: string, config: Config): Endpoint {
+  return configuredEndpoint({ endpoint: name }, config) ?? environmentEndpoint(name, config)
+}
+
+/**
+ * How the endpoint of a named model is called.
+ *
+ * @throws {SituError} CONFIGURATION_INVALID for an unknown name, or a provider without a key.
+ */
+export function clientOptions(name: string, config: Config): ClientOptions {
+  const endpoint = endpointOf(name, config)
+  return {
+    endpoint: Object.hasOwn(config.models, name) ? name : 'environment',
     apiKey: readKey(name, endpoint, config),
     baseUrl: endpoint.baseUrl ?? null,
     model: endpoint.model,
     parameters: endpoint.parameters,
-    contextTokens: endpoint.contextTokens,
-    replyTokens: replyTokens(endpoint.parameters),
-    structuredOutput: endpoint.structuredOutput,
-    timeoutMs: settings.modelTimeoutSeconds * 1000,
-  })
+    timeoutMs: config.settings.modelTimeoutSeconds * 1000,
+  }
 }
 
 /** OPENAI_API_KEY or OPENAI_BASE_URL make an endpoint of which any model can be named. */

@@ -62,7 +62,7 @@ export class ModelCalls {
    */
   static async open(bindings: readonly StageBinding[], ports: Ports): Promise<ModelCalls | null> {
     const { config, clock, log } = ports
-    const models = bindings.flatMap(({ model }) => model ?? [])
+    const models = bindings.flatMap(({ model, ports }) => [model ?? [], ports.embedder?.model ?? []].flat())
     const limits = budgetLimits(config.settings)
     const isLimited = [limits.run, limits.day].some(period => Object.keys(period).length > 0)
     if (models.length === 0 || (!isLimited && models.every(isFree))) return null
@@ -76,9 +76,10 @@ export class ModelCalls {
     }
   }
 
-  /** What the calls of a stage go through. */
-  callerOf({ model }: StageBinding): Caller {
-    return model && isFree(model) ? this.#standIn : this.#cache
+  /** What calls go through. */
+  readonly caller: Caller = {
+    call: call => (isFree(call.model) ? this.#standIn : this.#cache).call(call),
+    reject: keys => this.#cache.reject(keys),
   }
 
   /** Aborted where a limit is reached, with BUDGET_SPENT as the reason. */

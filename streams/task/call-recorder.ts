@@ -3,7 +3,7 @@ import type { Correction, RecordedModel } from '../../operators/operator.ts'
 import { cutBytes, maxRejectedBytes } from '../../operators/reply.ts'
 import type { Tokenizer } from '../../operators/tokenizer.ts'
 import { SituError } from '../../schemas/errors.ts'
-import type { Attempt, Place, Provenance, Spent, Usage } from '../../schemas/records.ts'
+import type { Attempt, LostSample, Place, Provenance, Spent, Usage } from '../../schemas/records.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
 import { hashMessages } from '../message-text.ts'
@@ -31,12 +31,13 @@ const shrunkShare = 0.6
 /** An endpoint may count a few more tokens than we do. */
 const contextShare = 0.95
 
-/** Makes the calls of one record, failed ones again, and keeps what its provenance tells of them. */
+/** Makes the calls for one output of a record, failed ones again, and keeps what its provenance tells of them. */
 export class CallRecorder implements RecordedModel {
   readonly #ports: CallPorts
   readonly #model: Model
   readonly #input: Place
   readonly #limit: RecordLimit
+  readonly #sample: number
   readonly #attempts: Attempt[] = []
   /** Keys of the replies that this record used. */
   readonly #keys: string[] = []
@@ -49,11 +50,12 @@ export class CallRecorder implements RecordedModel {
   demonstrations: readonly string[] = []
 
   /** @param input - Place of the record; its id may be filled in later. */
-  constructor(ports: CallPorts, model: Model, input: Place, limit: RecordLimit) {
+  constructor(ports: CallPorts, model: Model, input: Place, limit: RecordLimit, sample: number) {
     this.#ports = ports
     this.#model = model
     this.#input = input
     this.#limit = limit
+    this.#sample = sample
   }
 
   get contextTokens(): number {
@@ -128,7 +130,7 @@ export class CallRecorder implements RecordedModel {
       operator: binding.stage.name,
       rank,
       failures: this.#attempts.filter(({ finishReason }) => finishReason === null).length,
-      sample: 0,
+      sample: this.#sample,
       ...(this.#replyTokens !== null && { replyTokens: this.#replyTokens }),
       signal: this.#limit.signal,
       draining,
@@ -213,11 +215,24 @@ export class CallRecorder implements RecordedModel {
     }
   }
 
-  /** @param failure - Code of the error that ended the record, where one did. */
-  provenance(failure: string | null = null): Provenance | null {
+  /** What is kept of a sample that gave no output. */
+  lost({ code, message }: SituError): LostSample {
+    this.#fail(code)
+    return { sample: this.#sample, code, message, attempts: this.#attempts }
+  }
+
+  #fail(code: string): void {
     const last = this.#attempts.at(-1)
-    if (!last) return null
-    if (failure) last.code ??= failure
+    if (last) last.code ??= code
+  }
+
+  /**
+   * @param failure - Code of the error that ended the record, where one did.
+   * @param lost - Other samples of the record, which gave no output.
+   */
+  provenance(failure: string | null = null, lost: readonly LostSample[] = []): Provenance | null {
+    if (this.#attempts.length === 0) return null
+    if (failure) this.#fail(failure)
     const { stage, configuration, prompt, model, snapshot } = this.#ports.binding
     return {
       operator: stage.name,
@@ -231,13 +246,14 @@ export class CallRecorder implements RecordedModel {
       snapshot: snapshot?.hash ?? null,
       demonstrations: [...this.demonstrations],
       seed: this.#input.id ?? '',
-      sample: 0,
+      sample: this.#sample,
       attempts: this.#attempts,
       usage: sumUsage(this.#attempts),
       costUsd: sumCost(this.#attempts),
       latencyMs: this.#attempts.reduce((sum, attempt) => sum + attempt.latencyMs, 0),
       time: this.#ports.clock.now(),
       input: this.#input,
+      lost: [...lost],
     }
   }
 }

@@ -1,10 +1,18 @@
 import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
 import { hash } from '../../operators/hash.ts'
-import { type Context, type Draft, Drop, type RecordedModel } from '../../operators/operator.ts'
+import { type Context, type Draft, Drop } from '../../operators/operator.ts'
 import type { Search } from '../../operators/search.ts'
 import type { Tokenizer } from '../../operators/tokenizer.ts'
 import { type ErrorCode, messageOf, SituError } from '../../schemas/errors.ts'
-import { type Noun, type Place, type Records, type Spent, schemas } from '../../schemas/records.ts'
+import {
+  type LostSample,
+  type Noun,
+  type Place,
+  type Provenance,
+  type Records,
+  type Spent,
+  schemas,
+} from '../../schemas/records.ts'
 import type { Serde } from '../../schemas/serde.ts'
 import type { Clock } from '../clock.ts'
 import { evidenceLimitBytes, makeEvidence } from '../evidence.ts'
@@ -18,6 +26,8 @@ import type { RetryPolicy } from './call-retries.ts'
 import { RecordLimit } from './record-limit.ts'
 import { SearchCalls } from './search-calls.ts'
 import type { StageBinding } from './stage-binding.ts'
+import { addSpent } from './task-record.ts'
+import { type Sample, WorkContext } from './work-context.ts'
 
 /** What is left of the evidence where the whole does not fit into a message. */
 const smallEvidenceCharacters = 16_384
@@ -100,39 +110,80 @@ class Work {
   readonly #binding: StageBinding
   readonly #place: Place
   readonly #limit: RecordLimit
-  readonly #recorder: CallRecorder | null
   readonly #search: Search | null
-  #demonstrations: readonly string[] = []
+  readonly #samples: [Sample, ...Sample[]]
+  /** Samples of outputs, where there are several. */
+  readonly #sampleOf = new Map<object, Sample>()
+  #lost: readonly LostSample[] = []
 
   constructor(ports: RecordWorkerPorts, place: Place, limit: RecordLimit) {
     this.#ports = ports
     this.#binding = ports.binding
     this.#place = place
     this.#limit = limit
-    const { model } = ports.binding
-    this.#recorder = model ? new CallRecorder(ports, model, place, limit) : null
     this.#search = ports.search ? new SearchCalls(ports.search, ports, limit, place.id ?? '') : null
+    this.#samples = [this.#newSample(0)]
   }
 
-  /** Applies the operator; once more with less in its prompt, where the endpoint finds the first too long. */
+  get #first(): Sample {
+    return this.#samples[0]
+  }
+
+  #newSample(number: number): Sample {
+    const { model } = this.#binding
+    const recorder = model ? new CallRecorder(this.#ports, model, this.#place, this.#limit, number) : null
+    return { number, recorder, demonstrations: [] }
+  }
+
   async apply(record: Records[Noun]): Promise<Draft<Noun>[] | Drop> {
     const { operator } = this.#binding.stage
-    const calls = { recorder: this.#recorder, search: this.#search }
-    const context = new WorkContext(record.id, this.#ports, this.#limit, calls, demonstrations => {
-      this.#demonstrations = demonstrations
-      if (this.#recorder) this.#recorder.demonstrations = demonstrations
-    })
+    const context = this.#contextOf(record.id, this.#first)
+    return this.#withinContext(this.#first, () => operator.apply(record, context))
+  }
+
+  /** Once more with less in the prompt, where the endpoint finds the first too long. */
+  async #withinContext<T>({ recorder }: Sample, work: () => Promise<T> | T): Promise<T> {
     try {
-      return await this.#limit.race(operator.apply(record, context))
+      return await this.#limit.race(work())
     } catch (error) {
-      if (!this.#recorder?.shrink(error)) throw error
+      if (!recorder?.shrink(error)) throw error
       try {
-        return await this.#limit.race(operator.apply(record, context))
+        return await this.#limit.race(work())
       } catch (second) {
         // Without room for a shorter prompt there was no second call: the endpoint's own answer says more.
         throw second instanceof SituError && second.code === 'MODEL_CONTEXT_EXCEEDED' ? error : second
       }
     }
+  }
+
+  #contextOf(id: string, sample: Sample): WorkContext {
+    const calls = { sample, search: this.#search }
+    return new WorkContext(id, this.#ports, this.#limit, calls, (count, make) => this.#makeSamples(id, count, make))
+  }
+
+  async #makeSamples<T extends object>(
+    id: string,
+    count: number,
+    make: (context: Context<Record<string, unknown>>) => Promise<T>,
+  ): Promise<T[]> {
+    for (let number = this.#samples.length; number < count; number++) this.#samples.push(this.#newSample(number))
+    const ended = await Promise.allSettled(
+      this.#samples.map(sample => this.#withinContext(sample, () => make(this.#contextOf(id, sample)))),
+    )
+    const made: T[] = []
+    const failed: { sample: Sample; error: unknown }[] = []
+    for (const [index, sample] of this.#samples.entries()) {
+      const result = ended[index]
+      if (result?.status === 'rejected') failed.push({ sample, error: result.reason })
+      else if (result) {
+        this.#sampleOf.set(result.value, sample)
+        made.push(result.value)
+      }
+    }
+    const error = endingError(failed.map(({ error }) => error)) ?? (made.length === 0 ? failed[0]?.error : undefined)
+    if (error !== undefined) throw error
+    this.#lost = failed.flatMap(({ sample, error }) => sample.recorder?.lost(error as SituError) ?? [])
+    return made
   }
 
   done(drafts: readonly Draft<Noun>[]): Outcome {
@@ -141,13 +192,17 @@ class Work {
       throw new SituError('OPERATOR_BUG', `${stage.name}: returned no record and no drop`)
     }
     const noun = stage.operator.to
-    const provenance = this.#recorder?.provenance()
-    const messages = drafts.map((draft, index) => {
-      const id = this.#binding.outputId(this.#place.id ?? '', this.#demonstrations, 0, index)
-      const made: Record<string, unknown> = { ...draft, id }
-      if (hasInput(noun)) made.input = this.#place
-      if (provenance) made[stage.operator.provenanceField ?? 'provenance'] = provenance
-      return this.#message(stage.output, noun, made as unknown as Records[Noun])
+    const made = new Map<Sample, { provenance: Provenance | null; count: number }>()
+    const messages = drafts.map(draft => {
+      const sample = this.#sampleOf.get(draft) ?? this.#first
+      const lost = made.size === 0 ? this.#lost : []
+      const own = made.get(sample) ?? { provenance: sample.recorder?.provenance(null, lost) ?? null, count: 0 }
+      made.set(sample, own)
+      const id = this.#binding.outputId(this.#place.id ?? '', sample.demonstrations, sample.number, own.count++)
+      const record: Record<string, unknown> = { ...draft, id }
+      if (hasInput(noun)) record.input = this.#place
+      if (own.provenance) record[stage.operator.provenanceField ?? 'provenance'] = own.provenance
+      return this.#message(stage.output, noun, record as unknown as Records[Noun])
     })
     return this.#outcome({ kind: 'done', out: messages.length }, messages)
   }
@@ -160,7 +215,7 @@ class Work {
     const record: Records['dropped'] = {
       id: hash(
         'dropped',
-        this.#binding.outputId(this.#place.id ?? '', this.#demonstrations, 0, 0),
+        this.#binding.outputId(this.#place.id ?? '', this.#first.demonstrations, 0, 0),
         ...variantPart(stage),
       ),
       operator: stage.name,
@@ -169,7 +224,7 @@ class Work {
       twin: details.twin ?? null,
       similarity: details.similarity ?? null,
       detail: details.detail ?? null,
-      provenance: this.#recorder?.provenance() ?? null,
+      provenance: this.#first.recorder?.provenance() ?? null,
       place: this.#place,
       variant: stage.variant,
     }
@@ -178,7 +233,7 @@ class Work {
 
   async failed(error: SituError, value: Uint8Array | null): Promise<Outcome> {
     // Before the dead letter is committed: a retry of it must not meet the same reply again.
-    if (repliesAtFault.has(error.code)) await this.#recorder?.rejectReplies()
+    if (isReplyAtFault(error)) for (const { recorder } of this.#samples) await recorder?.rejectReplies()
     const { topic, partition, offset } = this.#place
     const record: Records['failed'] = {
       id: deadLetterId(this.#binding.stage, this.#place),
@@ -186,12 +241,12 @@ class Work {
       code: error.code,
       message: error.message,
       input: this.#place.id,
-      attempts: Math.max(1, this.#recorder?.tries ?? 0),
+      attempts: Math.max(1, this.#first.recorder?.tries ?? 0),
       evidence: makeEvidence(error.evidence?.content ?? '', error.evidence?.kind ?? 'none'),
       source: null,
       place: { id: this.#place.id, topic, partition, offset },
       value: value && value.length <= evidenceLimitBytes ? Buffer.from(value) : null,
-      provenance: this.#recorder?.provenance(error.code) ?? null,
+      provenance: this.#first.recorder?.provenance(error.code) ?? null,
       time: this.#ports.clock.now(),
       variant: this.#binding.stage.variant,
     }
@@ -199,7 +254,10 @@ class Work {
   }
 
   #outcome(result: Result, messages: OutgoingMessage[]): Outcome {
-    return { result, messages, spent: this.#recorder?.spent ?? null }
+    const spent: Spent[] = []
+    for (const { recorder } of this.#samples) if (recorder?.spent) addSpent(spent, recorder.spent)
+    // However many samples it had, it is one input.
+    return { result, messages, spent: spent[0] ? { ...spent[0], inputs: 1 } : null }
   }
 
   /** Where the transport takes no message of that size, the input is left to its place and the evidence is cut. */
@@ -237,87 +295,23 @@ class Work {
   }
 }
 
-/** What makes the calls of one record; null for what its operator does not use. */
-interface Calls {
-  recorder: CallRecorder | null
-  search: Search | null
-}
-
-/** What the operator of one record gets. A class: an object with getters of its own costs more than many operators. */
-class WorkContext implements Context<Record<string, unknown>> {
-  readonly id: string
-  readonly showed: (demonstrationIds: readonly string[]) => void
-  readonly #ports: RecordWorkerPorts
-  readonly #limit: RecordLimit
-  readonly #calls: Calls
-
-  constructor(
-    id: string,
-    ports: RecordWorkerPorts,
-    limit: RecordLimit,
-    calls: Calls,
-    showed: (demonstrationIds: readonly string[]) => void,
-  ) {
-    this.id = id
-    this.showed = showed
-    this.#ports = ports
-    this.#limit = limit
-    this.#calls = calls
-  }
-
-  get options() {
-    return this.#ports.binding.options
-  }
-
-  get tokenizer() {
-    return this.#ports.tokenizer
-  }
-
-  get signal() {
-    return this.#limit.signal
-  }
-
-  get prompt() {
-    return this.#declared(this.#ports.binding.prompt, 'prompt')
-  }
-
-  get model(): RecordedModel {
-    return this.#declared(this.#calls.recorder, 'model')
-  }
-
-  get demonstrations() {
-    return this.#declared(this.#ports.binding.snapshot, 'demonstrations')
-  }
-
-  get index() {
-    return this.#declared(this.#ports.index, 'index')
-  }
-
-  get benchmarks() {
-    return this.#declared(this.#ports.binding.ports.benchmarks, 'benchmarks')
-  }
-
-  get search() {
-    return this.#declared(this.#calls.search, 'search')
-  }
-
-  get embedder() {
-    return this.#declared(this.#ports.binding.ports.embedder, 'embedder')
-  }
-
-  #declared<T>(port: T | null | undefined, name: string): T {
-    if (port !== null && port !== undefined) return port
-    const { stage } = this.#ports.binding
-    throw new SituError('OPERATOR_BUG', `${stage.name}: uses the port ${name} without declaring it`)
-  }
-}
-
 /** Errors that lie in what the model answered. */
 const repliesAtFault: ReadonlySet<ErrorCode> = new Set([
   'MODEL_REPLY_INVALID',
   'MODEL_REPLY_CUT',
   'MODEL_CONTENT_FILTERED',
 ])
+
+function isReplyAtFault(error: unknown): boolean {
+  return error instanceof SituError && repliesAtFault.has(error.code)
+}
+
+/** Of the errors of several samples the one that ends the record; undefined where others may be kept. */
+function endingError(errors: readonly unknown[]): unknown {
+  const ending = errors.filter(error => !isReplyAtFault(error))
+  const stopping = ending.find(error => !(error instanceof SituError) || error.stops !== 'record')
+  return stopping ?? ending[0]
+}
 
 const nounsWithInput = new Set(
   Object.entries(schemas).flatMap(([noun, schema]) =>

@@ -1,11 +1,12 @@
 import type { BenchmarkIndex } from '../../operators/decontaminate/benchmark-index.ts'
 import type { DemonstrationSnapshot } from '../../operators/demonstrations.ts'
-import type { Embedder } from '../../operators/embedder.ts'
 import { canonicalJson, hash } from '../../operators/hash.ts'
 import type { Model } from '../../operators/model.ts'
 import type { Prompt } from '../../operators/prompt.ts'
 import type { Prompt as PromptRecord } from '../../schemas/records.ts'
+import type { StageEmbedder } from '../embedders/embedder.ts'
 import type { SearchSource } from '../searches/index.ts'
+import { snapshotTexts } from '../snapshot-text.ts'
 import type { Stage } from '../topology.ts'
 
 /** What an operator declares, and gets. */
@@ -15,7 +16,7 @@ export interface StagePorts {
   snapshot: DemonstrationSnapshot | null
   benchmarks?: BenchmarkIndex
   search?: SearchSource
-  embedder?: Embedder
+  embedder?: StageEmbedder
 }
 
 /** A stage with everything that its outputs depend on. */
@@ -105,9 +106,7 @@ export class StageBinding {
       { id: this.configuration, kind: 'configuration', operator, text: this.configurationText },
     ]
     if (this.prompt) texts.push({ id: this.prompt.hash, kind: 'prompt', operator, text: this.prompt.text })
-    if (this.snapshot) {
-      texts.push({ id: this.snapshot.hash, kind: 'demonstrations', operator: null, text: this.snapshot.text })
-    }
+    if (this.snapshot) texts.push(...snapshotTexts(this.snapshot))
     return texts
   }
 }

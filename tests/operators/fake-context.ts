@@ -91,6 +91,11 @@ export function record<Options>(
     get embedder() {
       return undeclared('embedder')
     },
+    sample: 0,
+    samples: async (count, make) => {
+      if (count !== 1) throw new Error('this context makes one output')
+      return [await make(context)]
+    },
     showed: ids => shown.push([...ids]),
     signal: new AbortController().signal,
   }

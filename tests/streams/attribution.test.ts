@@ -200,7 +200,7 @@ describe('score', () => {
     const own: Provenance = {
       ...provenance,
       ...{ prompt: null, messages: null, parameters: '{}', snapshot: null, demonstrations: [], seed: 's', sample: 0 },
-      ...{ attempts: [], usage, costUsd: null, latencyMs: 1, time: 1, input: place },
+      ...{ attempts: [], usage, costUsd: null, latencyMs: 1, time: 1, input: place, lost: [] },
     }
     const made = realInstructions.slice(0, 14).map((row, index) => ({
       ...ingestRecords.instruction(itemOf(row, index)),

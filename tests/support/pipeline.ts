@@ -100,7 +100,7 @@ export const defaults: Omit<RunOptions, 'bindings'> = {
 /** All records of a topic, in order; of a compacted one those that stand. */
 export async function readRecords<N extends Noun>({ transport, serde }: Pipeline, noun: N): Promise<Records[N][]> {
   const found: Message[] = []
-  if (['failed', 'prompt', 'task', 'variant'].includes(noun)) {
+  if (['failed', 'prompt', 'snapshot', 'task', 'variant'].includes(noun)) {
     for await (const message of transport.compacted(noun)) found.push(message)
   } else {
     for await (const { messages } of transport.read(noun, 0, 0)) found.push(...messages)

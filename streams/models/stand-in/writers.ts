@@ -87,7 +87,9 @@ const mostKeywords = 8
 /** Share of criteria that are met. */
 const metShare = 0.9
 
-const situation: Readonly<Record<string, Writer>> = {
+type Writers = Readonly<Record<string, Writer>>
+
+const situation: Writers = {
   user: (excerpt, random) =>
     `${random.pick(people)} ${random.pick(places)} who ${random.pick(reasons)} ${topic(excerpt, random)}.`,
   motivation: (excerpt, random) => `They want ${random.pick(aims)}, starting from "${excerpt.phrase(random)}".`,
@@ -102,13 +104,16 @@ const situation: Readonly<Record<string, Writer>> = {
   output: (excerpt, random) => `${random.pick(outputs)} on ${topic(excerpt, random)}.`,
 }
 
+const instruction: Writers = {
+  thought: writeThought,
+  instruction: writeInstruction,
+}
+
 /** What each reply schema of the operators asks for, by its name and by field; items of a list by that of the list. */
-export const writers: Readonly<Record<string, Readonly<Record<string, Writer>>>> = {
+export const writers: Readonly<Record<string, Writers>> = {
   situation,
-  instruction: {
-    thought: writeThought,
-    instruction: writeInstruction,
-  },
+  instruction,
+  written: { ...situation, ...instruction },
   scores: {
     analysis: (excerpt, random) =>
       `${random.pick(abilities)} is what ${topic(excerpt, random)} comes to: "${excerpt.phrase(random)}".`,
