@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Noun, Records } from '../schemas/records.ts'
+import { checksOf } from './examine.ts'
 import { type Draft, drop, type Operator } from './operator.ts'
 
 /** Records that are judged by their text. */
@@ -50,6 +51,6 @@ export const decontaminateInstruction = decontaminate({
   from: 'instruction',
   to: 'decontaminated',
   keep({ id: _id, ...record }) {
-    return record
+    return { ...record, checks: checksOf(record) }
   },
 })

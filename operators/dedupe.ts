@@ -3,6 +3,7 @@ import type { Article, Excerpt, Instruction, Reference } from '../schemas/record
 import { ExactIndex } from './dedup/exact-index.ts'
 import { MinhashIndex } from './dedup/minhash-index.ts'
 import { isEmpty, routeByText } from './dedup/normalise.ts'
+import { checksOf } from './examine.ts'
 import { detectLanguage } from './language.ts'
 import { type Draft, drop, type Operator } from './operator.ts'
 
@@ -84,7 +85,7 @@ export const dedupeInstruction = dedupe({
   summary: 'Drops instructions that are near-duplicates of earlier ones.',
   nearDuplicates: true,
   keep({ id: _id, document, ...record }) {
-    return { ...record, document: document && referenceTo(document) }
+    return { ...record, document: document && referenceTo(document), checks: checksOf(record) }
   },
 })
 

@@ -1,5 +1,6 @@
 import { decontaminateInstruction } from './decontaminate.ts'
 import { dedupeDocument, dedupeInstruction } from './dedupe.ts'
+import { examine } from './examine.ts'
 import { extract } from './extract.ts'
 import { instruct } from './instruct.ts'
 import { mask } from './mask.ts'
@@ -12,6 +13,7 @@ export const operators = {
   mask,
   situate,
   instruct,
+  examine,
   decontaminate: decontaminateInstruction,
   'dedupe-instruction': dedupeInstruction,
 } as const

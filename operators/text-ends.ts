@@ -31,7 +31,8 @@ export function lastEnd(text: string, limit: number): number {
   return lineEnd || wordEnd(text, limit)
 }
 
-function endsSentence(text: string, end: number): boolean {
+/** Whether a sentence ends at this place of the text. */
+export function endsSentence(text: string, end: number): boolean {
   let at = end - 1
   while (at > 0 && end - at <= 4 && closers.includes(text.charAt(at))) at -= 1
   const sign = text.charAt(at)

@@ -28,9 +28,10 @@ export const recipes = {
   cheap: {
     summary: 'short prompts, few demonstrations, no call for repeats',
     about: 'Near-duplicate documents are dropped before a model sees them; prompts of up to 3,000 tokens.',
-    operators: [],
+    operators: ['examine'],
     options: {
       'dedupe-document': { nearDuplicates: true },
+      examine: { dropFor: ['refusal_or_meta', 'incomplete'] },
       situate: {
         demonstrations: 3,
         maxDocumentTokens: 1500,
@@ -46,10 +47,19 @@ export const recipes = {
     },
   },
   careful: {
-    summary: 'as paper, with personal data masked and near-duplicate documents dropped',
-    about: 'What goes to a model has no e-mail addresses, phone numbers, IP addresses, card numbers or IBANs in it.',
-    operators: ['mask'],
-    options: { 'dedupe-document': { nearDuplicates: true }, situate: asPublished, instruct: asPublished },
+    summary: 'as paper, with personal data masked and every instruction examined',
+    about:
+      'What goes to a model has no e-mail addresses, phone numbers, IP addresses, card numbers or IBANs in it; ' +
+      'instructions that lean on a text which is not there, or have other faults, are dropped.',
+    operators: ['mask', 'examine'],
+    options: {
+      'dedupe-document': { nearDuplicates: true },
+      situate: asPublished,
+      instruct: asPublished,
+      examine: {
+        dropFor: ['not_self_contained', 'not_grounded', 'copied', 'refusal_or_meta', 'incomplete', 'wrong_length'],
+      },
+    },
   },
 } as const satisfies Record<string, Recipe>
 

@@ -6,7 +6,7 @@ const standIns =
 const bracketed = /^(?:<[^<>]{1,200}>|\[[^[\]]{1,200}\]|\{{1,3}[^{}]{1,200}\}{1,3})$/
 const nothing = /^(?:none|n\/?a|not applicable|unknown|not specified)\.?$/i
 const refusal =
-  /^(?:(?:(?:i['’]?m|i am) (?:very |really )?)?(?:sorry|afraid)\b|i apologi[sz]e|unfortunately)?[,.;:—-]?\s*(?:but )?(?:i|we) (?:can(?:no|['’])?t|can not|am unable to|am not able to|won['’]t|will not)\b.{0,60}\b(?:assist|help|comply|fulfil\w*|provide|create|generate|continue|do)\b.{0,30}\b(?:this|that|it|request|content)\b/is
+  /^(?:(?:(?:i['’]?m|i am) (?:very |really )?)?(?:sorry|afraid)\b|i apologi[sz]e|unfortunately)?[,.;:—-]?\s*(?:but )?(?:i|we) (?:can(?:no|['’])?t|can not|am unable to|am not able to|won['’]t|will not)\b[^.?!]{0,60}\b(?:assist|help|comply|fulfil\w*|provide|create|generate|continue|do)\b[^.?!]{0,30}\b(?:this|that|it|request|content)\b/i
 const maxRefusalChars = 300
 
 /**
@@ -32,17 +32,23 @@ export function findPlaceholder(value: Record<string, unknown>, fields: Readonly
   return texts.length > 2 && distinct.size === 1 ? 'all fields hold the same text' : null
 }
 
+/** Whether a whole text is empty, or stands where a text should be: "TODO", "<your text here>". */
+export function isStandIn(text: string): boolean {
+  return empty.test(text) || standIns.test(text) || bracketed.test(text)
+}
+
+/** Whether a short text says in its beginning that it will not do what was asked for. */
+export function isRefusal(text: string): boolean {
+  return text.length <= maxRefusalChars && refusal.test(text)
+}
+
 function problemOf(field: string, text: string, description: string): string | null {
   if (text === '') return `"${field}" is empty`
   const isPlaceholder =
-    empty.test(text) ||
-    standIns.test(text) ||
-    bracketed.test(text) ||
-    letters(text) === letters(field) ||
-    (description !== '' && text === description.trim())
+    isStandIn(text) || letters(text) === letters(field) || (description !== '' && text === description.trim())
   if (isPlaceholder) return `"${field}" holds a placeholder (${JSON.stringify(text.slice(0, 60))})`
   const start = text.slice(0, maxRefusalChars)
-  if (text.length <= maxRefusalChars && refusal.test(start)) return `"${field}" holds a refusal`
+  if (isRefusal(text)) return `"${field}" holds a refusal`
   return /^as an ai(?: language)? model\b/i.test(start) ? `"${field}" speaks of the assistant itself` : null
 }
 

@@ -93,7 +93,7 @@ describe('dedupe-instruction', () => {
   it('passes a new instruction on without the text of its document', async () => {
     const outcome = await dedupeInstruction.apply(instruction(), context('i', indexOf(dedupeInstruction)))
     const document = { id: 'd', url: 'https://example.org/', title: 'Ferries', language: 'en' }
-    const rest = { language: null, source: null, situation, provenance }
+    const rest = { language: null, source: null, situation, provenance, checks: null }
     expect(outcome).toEqual([{ text, thought: 'notes', document, ...rest }])
   })
 

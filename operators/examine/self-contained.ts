@@ -1,0 +1,49 @@
+import type { Check } from '../../schemas/records.ts'
+import { announcedAtEnd } from './announced.ts'
+import { hasBehind, markedSpans, pastedParagraphs, type Span } from './carried.ts'
+import { failed, passed } from './check.ts'
+import { type Place, references } from './references.ts'
+
+/**
+ * Looks for references to texts, figures, tables, files and earlier messages, and whether what they refer to stands in
+ * the instruction: quoted, as code, as a table, as a paragraph of its own, or copied from the document.
+ *
+ * @param holdsExcerpt - Whether it holds an excerpt of its document word for word.
+ */
+export function checkSelfContained(text: string, holdsExcerpt: boolean): Check {
+  const carrier: Carrier = { text, marked: markedSpans(text), pasted: pastedParagraphs(text), holdsExcerpt }
+  const found = references.flatMap(({ place, pattern }) =>
+    Array.from(text.matchAll(pattern), match => {
+      const span = { start: match.index, end: match.index + match[0].length }
+      return { span, phrase: match[0], isCarried: isCarried(carrier, place, span) }
+    }),
+  )
+  const kept = found.filter(({ isCarried }) => isCarried)
+  // "The article below" is one reference, though "the article" alone looks like another.
+  const dangling = found.filter(one => !one.isCarried && !kept.some(({ span }) => overlaps(span, one.span)))
+  const phrases = dangling.map(({ phrase }) => phrase)
+  const announced = announcedAtEnd(text)
+  if (announced) phrases.push(announced)
+  const [first] = phrases
+  return first === undefined ? passed(0) : failed(first, phrases.length)
+}
+
+interface Carrier {
+  text: string
+  marked: readonly Span[]
+  pasted: readonly Span[]
+  holdsExcerpt: boolean
+}
+
+function isCarried({ text, marked, pasted, holdsExcerpt }: Carrier, place: Place, { start, end }: Span): boolean {
+  // What is quoted is spoken of, and what stands in code or in a carried text refers to that.
+  if (marked.some(span => span.start <= start && end <= span.end)) return true
+  if (place === 'never') return false
+  if (place === 'above') return [...marked, ...pasted].some(span => span.end <= start)
+  if (place === 'below') return hasBehind(text, end)
+  return holdsExcerpt || marked.length > 0 || pasted.some(span => span.end <= start || span.start >= end)
+}
+
+function overlaps(left: Span, right: Span): boolean {
+  return left.start < right.end && right.start < left.end
+}
