@@ -33,7 +33,7 @@ const optionsSchema = z.strictObject({
     .number()
     .min(0)
     .max(1)
-    .default(0.1)
+    .default(0.15)
     .describe('Share of its words, names and numbers, 0 to 1, that the document must hold.'),
   maximumCopiedShare: z
     .number()

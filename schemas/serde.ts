@@ -88,7 +88,7 @@ export class Serde {
         evidence: { kind: 'bytes', content: value },
       })
     }
-    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+    const bytes = Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
     const id = bytes.readUInt32BE(1)
     const type = readerOf(noun)
     const resolver = this.#ids.get(noun) === id ? undefined : await this.#resolverFor(noun, id, value)

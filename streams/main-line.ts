@@ -2,9 +2,9 @@ import type { OperatorName } from '../operators/index.ts'
 import { SituError } from '../schemas/errors.ts'
 import type { Task } from '../schemas/records.ts'
 import type { Config } from './config.ts'
+import { holding, writeHeld } from './held-tasks.ts'
 import type { Pipeline } from './pipeline.ts'
-import { holding } from './promotion.ts'
-import { endsOf, variantMessage } from './replay.ts'
+import { endsOf } from './replay.ts'
 import { checkOperators, layOut, mainVariant, type Stage, stages } from './topology.ts'
 import { createOwnTopics, readVariants, toRecord, type Variants } from './variants.ts'
 
@@ -78,7 +78,7 @@ async function extend(
   const laid = layOut(main.stages, wanted)
   const added = laid.filter(({ name }) => !main.stages.some(own => own.name === name))
   const moved = main.stages.filter(own => laid.some(({ name, input }) => name === own.name && input !== own.input))
-  await holding(pipeline, moved, async () => {
+  await holding(pipeline, moved, async checkHeld => {
     const now = await readVariants(pipeline)
     if (now.main.record?.time !== main.record?.time) throw new SituError('DATA_IN_USE', 'the main line was changed')
     await checkUnworked(pipeline, moved, added)
@@ -93,7 +93,8 @@ async function extend(
     const kept = before.filter(({ operator }) => !changed.some(({ name }) => name === operator))
     const common = { id: mainVariant, state: 'there' as const, range: '{}', time: pipeline.clock.now() }
     const origin = main.record?.origin ?? null
-    await pipeline.transport.produce([variantMessage(pipeline, { ...common, origin, stages: [...kept, ...records] })])
+    const record = { ...common, origin, stages: [...kept, ...records] }
+    await writeHeld(pipeline, new Map([[mainVariant, record]]), now, checkHeld)
   })
 }
 

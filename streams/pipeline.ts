@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { SituError } from '../schemas/errors.ts'
 import type { SchemaRegistry } from '../schemas/registry.ts'
 import { Serde } from '../schemas/serde.ts'
@@ -85,7 +86,7 @@ async function openKafkaLog(config: Config): Promise<Log> {
 export async function openBrokers(config: Config): Promise<KafkaTransport> {
   const options = kafkaOptions(config.settings, config.environment)
   const { openKafka } = await import('./transports/kafka/index.ts')
-  return openKafka({ ...options, log: createLogger(config) })
+  return openKafka({ ...options, rollFolder: join(config.settings.data, 'workers'), log: createLogger(config) })
 }
 
 /** What `situ check` asks of the brokers. @throws {SituError} BROKER_UNREACHABLE, BROKER_AUTHENTICATION */

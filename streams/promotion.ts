@@ -1,12 +1,13 @@
 import { SituError } from '../schemas/errors.ts'
 import type { Failed, Task, VariantStage } from '../schemas/records.ts'
 import type { Config } from './config.ts'
+import { holding, writeHeld } from './held-tasks.ts'
 import { isIngest } from './ingest.ts'
 import { isIngestNoun } from './ingest-records.ts'
 import type { Pipeline } from './pipeline.ts'
 import { endsOf, variantMessage } from './replay.ts'
 import { emptyCounters, sum } from './task/task-record.ts'
-import { layOut, mainVariant, Outputs, ownTopicSpecs, partitionOf, type Stage, stageOf, tasksOf } from './topology.ts'
+import { layOut, mainVariant, Outputs, ownTopicSpecs, partitionOf, type Stage, stageOf } from './topology.ts'
 import type { OutgoingMessage } from './transports/transport.ts'
 import { createOwnTopics, downstreamOf, type Line, readVariants, toRecord, type Variants } from './variants.ts'
 
@@ -38,7 +39,7 @@ export async function promote(pipeline: Pipeline, config: Config, name: string):
   const { main } = before
   const line = before.find(name)
   const affected = await checkPromotable(pipeline, line, main)
-  return holding(pipeline, [...affected, ...line.stages], async () => {
+  return holding(pipeline, [...affected, ...line.stages], async checkHeld => {
     const variants = await readVariants(pipeline)
     if (variants.main.record?.time !== main.record?.time || variants.find(name).record?.time !== line.record?.time) {
       throw new SituError('DATA_IN_USE', 'the main line or the variant was changed meanwhile: look at situ variants')
@@ -60,11 +61,16 @@ export async function promote(pipeline: Pipeline, config: Config, name: string):
       taken.map(async stage => ({ ...stage, until: await endsOf(pipeline, stage.input) })),
     )
     const common = { state: 'there' as const, range: '{}', time }
-    await pipeline.transport.produce([
-      variantMessage(pipeline, { ...common, id: earlier, stages: ended.map(record), origin: mainVariant }),
-      variantMessage(pipeline, { ...common, id: mainVariant, stages: [...kept, ...stages.map(record)], origin: name }),
-      { ...variantMessage(pipeline, { ...common, id: name, stages: [], origin: null }), value: null },
-    ])
+    await writeHeld(
+      pipeline,
+      new Map([
+        [earlier, { ...common, id: earlier, stages: ended.map(record), origin: mainVariant }],
+        [mainVariant, { ...common, id: mainVariant, stages: [...kept, ...stages.map(record)], origin: name }],
+        [name, null],
+      ]),
+      variants,
+      checkHeld,
+    )
     return { name, earlier, stages, fresh, leftOut: await countLeftOut(pipeline, line) }
   })
 }
@@ -93,9 +99,9 @@ export async function removeVariant(pipeline: Pipeline, name: string): Promise<R
     if (other === line || !topics.includes(stage.input)) continue
     throw new SituError('DATA_IN_USE', `${stage.name} of variant ${other.name} reads ${stage.input}: remove that first`)
   }
-  return holding(pipeline, line.stages, async () => {
+  return holding(pipeline, line.stages, async checkHeld => {
     const { transport } = pipeline
-    await transport.produce([variantMessage(pipeline, { ...record, state: 'removing' })])
+    await writeHeld(pipeline, new Map([[name, { ...record, state: 'removing' }]]), variants, checkHeld)
     await transport.deleteTopics(topics)
     const letters = await letterTombstones(pipeline, line)
     for (let index = 0; index < letters.length; index += commitMessages) {
@@ -168,19 +174,6 @@ function earlierMainName(time: number, { others }: Variants): string {
 
 function recordsOf({ record }: Line): readonly VariantStage[] {
   return record?.stages ?? []
-}
-
-/** Holds all tasks of the stages during the work, so that no worker writes to them meanwhile. */
-export async function holding<T>(pipeline: Pipeline, stages: readonly Stage[], work: () => Promise<T>): Promise<T> {
-  const tasks = stages.flatMap(stage => tasksOf(stage, pipeline.partitions))
-  const membership = await pipeline.transport.join(tasks, () => {})
-  try {
-    const held = membership.held.map(({ id }) => id)
-    if (held.length === 0) return await work()
-    throw new SituError('DATA_IN_USE', `another worker has ${held.join(', ')}: end situ run or situ replay first`)
-  } finally {
-    await membership.leave()
-  }
 }
 
 async function letterTombstones({ transport, serde }: Pipeline, line: Line): Promise<OutgoingMessage[]> {

@@ -114,6 +114,7 @@ export class Run {
     // At once: between two looks of the loop below many calls could begin.
     const stopBeginning = () => {
       for (const loop of this.#loops) loop.stopBeginning()
+      this.#log.debug({ seconds: this.#options.drainMs / 1000 }, 'draining')
     }
     end.addEventListener('abort', stopBeginning, { once: true })
     try {

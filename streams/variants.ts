@@ -3,6 +3,7 @@ import { SituError } from '../schemas/errors.ts'
 import { schemas, type Variant, type VariantStage } from '../schemas/records.ts'
 import type { Config } from './config.ts'
 import { type Pipeline, subjectOf } from './pipeline.ts'
+import { inRounds } from './rounds.ts'
 import { closestName } from './terminal/closest-name.ts'
 import {
   commonNouns,
@@ -122,19 +123,22 @@ export async function readVariants({ transport, serde }: Pick<Pipeline, 'transpo
 }
 
 /**
- * For a run, at each take-over: whoever promotes or removes a variant holds its tasks, so what is true now stays true
- * while the task is ours.
+ * For a run, at each take-over: whoever promotes or removes a variant holds its tasks, and takes back what it wrote where
+ * it has lost one by then. So what is true behind a take-over stays true while the task is ours.
  *
- * @throws {SituError} CONFIGURATION_CHANGED where the stage is no longer the line's.
+ * @returns Throws CONFIGURATION_CHANGED where the stage is no longer the line's.
  */
-export async function confirmStage(pipeline: Pipeline, line: string, { name, variant, input }: Stage): Promise<void> {
-  const { main, others } = await readVariants(pipeline)
-  const own = [main, ...others].find(other => other.name === line)
-  const isRemoved = own?.record?.state === 'removing'
-  const stage = own?.stages.find(stage => stage.name === name)
-  if (!isRemoved && stage?.variant === variant && stage.input === input) return
-  const what = `${line === mainVariant ? 'the main line' : `variant ${line}`} has another ${name} now`
-  throw new SituError('CONFIGURATION_CHANGED', `${what}: stages were changed since this run began`)
+export function stageConfirmer(pipeline: Pipeline, line: string): (stage: Stage) => Promise<void> {
+  const read = inRounds(() => readVariants(pipeline))
+  return async ({ name, variant, input }) => {
+    const { main, others } = await read()
+    const own = [main, ...others].find(other => other.name === line)
+    const isRemoved = own?.record?.state === 'removing'
+    const stage = own?.stages.find(stage => stage.name === name)
+    if (!isRemoved && stage?.variant === variant && stage.input === input) return
+    const what = `${line === mainVariant ? 'the main line' : `variant ${line}`} has another ${name} now`
+    throw new SituError('CONFIGURATION_CHANGED', `${what}: stages were changed since this run began`)
+  }
 }
 
 /** Makes the topics of stages, and registers their schemas. */

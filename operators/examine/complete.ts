@@ -37,6 +37,7 @@ const goesOn = new Set(
   ).split(' '),
 )
 const breaksOff = /[,([–—-]$|[，、（「]$/u
+const openBracket = /\s\(\p{L}[^()]*$/u
 const beginsJson = /^\{\s*"/
 const lastWord = /\s([\p{L}\p{M}]+)$/u
 
@@ -79,13 +80,25 @@ function cutOff(text: string, document: string): string | null {
   const prose = maskQuoted(text)
   const fences = text.match(/^ {0,3}(?:```|~~~)/gm)?.length ?? 0
   if (fences % 2 === 1) return `code without an end: ${end}`
+  const open = openQuotation(text)
+  if (open) return `quotation without an end: ${open}`
   if (text.endsWith('```') || text.endsWith('~~~') || endsSentence(text, text.length)) return null
-  if (breaksOff.test(prose)) return end
+  if (breaksOff.test(prose) || openBracket.test(prose)) return end
   const announced = announcedAtEnd(text)
   if (announced) return announced
   const word = lastWord.exec(prose)?.[1]
   if (word === undefined) return null
   return goesOn.has(word) || isPartOfWord(word, text, document) ? end : null
+}
+
+/** What begins with a quotation mark and has no other behind it. */
+function openQuotation(text: string): string | null {
+  const masked = text.replace(code, '`')
+  const straight = masked.split('"')
+  const last = straight.at(-1) ?? ''
+  if (straight.length % 2 === 0 && /^\p{L}/u.test(last) && /(?:^|[\s(])$/.test(straight.at(-2) ?? '')) return last
+  // In German “ ends what „ begins.
+  return /(?:(?<=^|[\s(])“(?=\p{L})[^“”]*|«[^«»]*|「[^「」]*|『[^『』]*)$/u.exec(masked)?.[0] ?? null
 }
 
 /** Whether a word begins with this one that is no plural of it, and this one stands nowhere else. */

@@ -3,9 +3,10 @@
  *
  * - `above`: earlier in the instruction. `below`: later in it.
  * - `any`: anywhere in it.
+ * - `given`: anywhere in it, be it in the same line behind a colon.
  * - `never`: nowhere, since an instruction can't hold it (an attachment, a picture, an earlier conversation).
  */
-export type Place = 'above' | 'below' | 'any' | 'never'
+export type Place = 'above' | 'below' | 'any' | 'given' | 'never'
 
 export interface Reference {
   place: Place
@@ -68,6 +69,11 @@ const english: readonly Reference[] = [
     `(?:${told}|mean|means|says?|written|change|changes)(?: [^.?!]{0,60}?)? in the (?:first|second|third|fourth|last|final|previous|next) (?:paragraph|stanza|section|chapter|verse|line)s?`,
     `which of (?:the )?[\\p{L}-]+ (?:listed|mentioned|described) in the [\\p{L}-]+`,
     `(?<=^(?:please |can you |could you )?)(?:rewrite|reword|summari[sz]e|translate|shorten|improve|proofread|correct|fix|edit|paraphrase|rephrase|debug|review|simplify|continue) (?:this|it|these|them)(?= (?:so|in|as|to|into|for|and|with|by|like)\\b| *[,.;:?!]| *$)`,
+  ),
+  ...words(
+    'given',
+    `(?:the|this|these|those) given (?!names?\\b)[\\p{L}-]+`,
+    `you (?:are|have been|['’]re) (?:given|provided with|presented with) (?:an?|the|some|two|three|several) (?:[\\p{L}-]+ ){0,2}?${held}`,
   ),
   ...words(
     'never',

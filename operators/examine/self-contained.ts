@@ -41,7 +41,10 @@ function isCarried({ text, marked, pasted, holdsExcerpt }: Carrier, place: Place
   if (place === 'never') return false
   if (place === 'above') return [...marked, ...pasted].some(span => span.end <= start)
   if (place === 'below') return hasBehind(text, end)
-  return holdsExcerpt || marked.length > 0 || pasted.some(span => span.end <= start || span.start >= end)
+  const isElsewhere = (span: Span) => span.end <= start || span.start >= end
+  // A word in a paragraph of its own will do: a city, a date.
+  if (place === 'given' && (hasBehind(text, end) || pastedParagraphs(text, 1).some(isElsewhere))) return true
+  return holdsExcerpt || marked.length > 0 || pasted.some(isElsewhere)
 }
 
 function overlaps(left: Span, right: Span): boolean {

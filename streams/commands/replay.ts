@@ -12,7 +12,7 @@ import { Run, standingFailures } from '../run.ts'
 import { spendingSettingNames } from '../spending-settings.ts'
 import { defineCommand } from '../terminal/command.ts'
 import { layOut, type Stage } from '../topology.ts'
-import { confirmStage, readVariants } from '../variants.ts'
+import { readVariants, stageConfirmer } from '../variants.ts'
 import { agreed, reportRun, runOptions, runWithProgress, withModelCalls } from './run.ts'
 
 export const command = defineCommand({
@@ -77,7 +77,7 @@ export const command = defineCommand({
       const planned = await plannedReplay(pipeline, request)
       await confirmFirstRun(context, pipeline, { bindings: planned, retry, limit, follow: false, yes: options.yes })
       const bindings = await prepareReplay(pipeline, config, request)
-      const confirm = (stage: Stage) => confirmStage(pipeline, variant, stage)
+      const confirm = stageConfirmer(pipeline, variant)
       const summary = await withModelCalls(context, pipeline, bindings, calls => {
         const run = new Run(pipeline, { ...runOptions(config, stop), ...calls, confirm, bindings }, log)
         return runWithProgress(run, pipeline)

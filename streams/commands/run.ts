@@ -16,8 +16,8 @@ import { sum } from '../task/task-record.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { Progress } from '../terminal/progress.ts'
 import { renderStages } from '../terminal/status-table.ts'
-import { mainVariant, type Stage } from '../topology.ts'
-import { confirmStage } from '../variants.ts'
+import { mainVariant } from '../topology.ts'
+import { stageConfirmer } from '../variants.ts'
 
 const retentionIntervalMs = 60_000
 
@@ -92,7 +92,7 @@ export const command = defineCommand({
       const { retry } = runOptions(config, context.stop)
       const { follow, yes } = options
       await confirmFirstRun(context, pipeline, { bindings, retry, limit: options.limit ?? null, follow, yes })
-      const confirm = (stage: Stage) => confirmStage(pipeline, mainVariant, stage)
+      const confirm = stageConfirmer(pipeline, mainVariant)
       const summary = await withModelCalls(context, pipeline, bindings, calls => {
         const limit = options.limit ?? null
         const own = { ...runOptions(config, context.stop), ...options, ...calls, confirm, bindings, limit }

@@ -4,6 +4,7 @@ import { StandIn } from '../models/stand-in.ts'
 import { costOf } from '../spending/price.ts'
 import type { StageBinding } from '../task/stage-binding.ts'
 import { type Duration, estimateDuration } from './duration.ts'
+import { estimateLatency } from './latency.ts'
 import type { RecordedFlow } from './recorded.ts'
 import { endpointKey, type Sampled, type SampleRun, type Tally } from './sample-run.ts'
 import {
@@ -235,10 +236,33 @@ export class Forecaster {
         requests: configured?.requestsPerMinute ?? told.get(endpoint)?.requests,
         tokens: configured?.tokensPerMinute ?? told.get(endpoint)?.tokens,
       })
-      return [{ stage: name, endpoint, ...own, slowMs: this.#slowCallMs(stage) }]
+      return [
+        { stage: name, endpoint, ...own, latencyMs: this.#latencyOf(stage, own), slowMs: this.#slowCallMs(stage) },
+      ]
     })
     const { concurrency } = config.settings
     return estimateDuration({ workloads, concurrency, limits, freeSeconds: waiting.freeSeconds })
+  }
+
+  /** Of all calls of a stage; by what the stages of its endpoint took together, unless all of its own were made. */
+  #latencyOf(stage: number, own: Figures): Estimate {
+    const { bindings, sample } = this.#options
+    const { low, high } = own.latencyMs
+    if (!sample || low === high) return own.latencyMs
+    const endpointOf = (number: number) => {
+      const model = bindings[number]?.model
+      return model && endpointKey(model)
+    }
+    const tallies = sample.flatMap(sampled =>
+      [...sampled.tallies].flatMap(([number, tally]) => (endpointOf(number) === endpointOf(stage) ? tally : [])),
+    )
+    const sampled = tallies
+      .filter(({ calls }) => calls > 0)
+      .map(({ calls, completionTokens, latencyMs }) => ({
+        tokens: completionTokens / calls,
+        latencyMs: latencyMs / calls,
+      }))
+    return estimateLatency(sampled, { calls: own.calls, tokens: own.completionTokens })
   }
 
   /** Nineteen of twenty calls of a stage are quicker. */
@@ -246,7 +270,7 @@ export class Forecaster {
     const { sample, tallies } = this.#options
     const own = sample ? sample.flatMap(sampled => sampled.tallies.get(stage) ?? []) : (tallies.get(stage) ?? [])
     const latencies = own.map(({ latencyMs, calls }) => latencyMs / Math.max(1, calls)).sort((a, b) => a - b)
-    return latencies[Math.min(latencies.length - 1, Math.floor(0.95 * latencies.length))] ?? 0
+    return latencies[Math.ceil(0.95 * latencies.length) - 1] ?? 0
   }
 
   #notes(figures: readonly (Figures | null)[]): string[] {

@@ -5,6 +5,9 @@ import { type Call, type Caller, CallRefused, type CallResult } from './caller.t
 import { downCodes, type Endpoint, type Place, type WaitCause } from './endpoint.ts'
 import { TurnQueue } from './turn-queue.ts'
 
+/** The default reason is an error with a stack, made anew after each call. */
+const woken = Symbol('woken')
+
 /** Calls that wait, as a user is shown them. */
 export interface Waiting {
   cause: WaitCause
@@ -202,7 +205,7 @@ export class Gate implements Caller {
 
   /** What was waited for may have changed. */
   #wakeUp(): void {
-    this.#wake.abort()
+    this.#wake.abort(woken)
   }
 }
 

@@ -152,7 +152,8 @@ export function requestKey({ model, messages, replySchema, sample, replyTokens =
     model.model,
     textOf(model.parameters),
     String(replyTokens === model.replyTokens ? '' : replyTokens),
-    textOf(replySchema),
+    // As canonical JSON of the whole: the object is made for each call, the schema in it is not.
+    `{"name":${JSON.stringify(replySchema.name)},"schema":${textOf(replySchema.schema)}}`,
     String(sample),
     hashMessages(messages),
   )

@@ -15,6 +15,8 @@ import { count, emptyCounters, finished } from './task-record.ts'
 const fullRecords = 200
 /** How long an outcome waits for others to be committed with. */
 const lingerMs = 10
+/** Most that it waits with state. */
+const longestLingerMs = 250
 
 /** An outcome on its way into a commit. */
 export interface Completed extends Outcome {
@@ -65,6 +67,8 @@ export class Committer {
   #made: Pick<Work, 'commits' | 'taken'> = { commits: 0, taken: 0 }
   #waiting: string | null = null
   #lingering = false
+  /** How long the last commit took. */
+  #commitMs = 0
   #failed = false
 
   constructor(ports: CommitterPorts) {
@@ -106,11 +110,16 @@ export class Committer {
     if (this.#lingering) return
     if (this.#completed.length < fullRecords) {
       this.#lingering = true
-      await this.#ports.clock.sleep(lingerMs)
+      await this.#ports.clock.sleep(this.#lingerMs)
       this.#lingering = false
     }
     // One that has not begun yet will take this outcome along.
     if (this.#flushes < 2) await this.flush()
+  }
+
+  /** With state nothing is worked during a commit: as long as one takes, so long may be worked for the next. */
+  get #lingerMs(): number {
+    return this.turn ? Math.min(longestLingerMs, Math.max(lingerMs, this.#commitMs)) : lingerMs
   }
 
   /** Commits everything that is complete by now. Never rejects: see `onError`. */
@@ -254,10 +263,12 @@ export class Committer {
       for (const take of undo) take()
       throw error
     }
+    this.#commitMs = clock.now() - time
     this.#counters = counters
     this.#made = made
     this.#pace.note(time, finished(counters))
     for (const position of positions) position.trim()
+    if (this.#order.length === 0) return
     const done = new Set(chunk.map(({ position, offset }) => placeOf(position.topic, offset)))
     while (done.has(this.#order[0] ?? '')) this.#order.shift()
   }

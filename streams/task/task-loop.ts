@@ -169,6 +169,7 @@ export class TaskLoop {
   async #run(): Promise<void> {
     try {
       this.#restored = await this.#restore()
+      this.#ports.log.debug({ task: this.id, ms: this.#ports.clock.now() - this.#takenAt }, 'task restored')
       await this.#restored.committer.begin()
       await Promise.all(this.#restored.positions.map(position => this.#pump(position)))
     } catch (error) {

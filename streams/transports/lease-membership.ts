@@ -37,6 +37,9 @@ export class LeaseMembership implements Membership {
     this.#trying = this.#keepTrying()
   }
 
+  /** A lease is nobody else's before it is released. */
+  async confirm(): Promise<void> {}
+
   async leave(): Promise<void> {
     this.#left.abort()
     await this.#trying

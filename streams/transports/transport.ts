@@ -121,6 +121,11 @@ export interface Claim {
 export interface Membership {
   /** Wanted tasks that other workers hold now. */
   readonly held: readonly TaskSpec[]
+  /**
+   * Resolves when the claims show what was true at some moment after the call, or when it is aborted: one that is not
+   * lost then had not gone to another worker before.
+   */
+  confirm(signal: AbortSignal): Promise<void>
   /** Releases every claim. */
   leave(): Promise<void>
 }

@@ -1,8 +1,10 @@
 /** The checks of made instructions: precision and recall on labelled ones that were set aside, and texts per CPU second. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { examine, examineText } from '../../operators/examine.ts'
 import { detectLanguage } from '../../operators/language.ts'
 import { examineLabel, readLabels, scoreOf } from '../operators/examine/labelled.ts'
-import { hasSharedData } from '../support/documents.ts'
+import { hasSharedData, seeded, sharedData, type TestDocument } from '../support/documents.ts'
 import { type Figure, report, type ScriptOptions } from '../support/figures.ts'
 import { standInInstructions } from '../support/stand-in-instructions.ts'
 
@@ -16,6 +18,8 @@ export async function run(options: ScriptOptions): Promise<void> {
       { name: 'labelled instructions set aside', value: labels.length },
       ...(await measureScores(labels)),
       ...(await measureMade(options.short ? 300 : 3_000)),
+      ...(await measurePlanted(options.short ? 100 : 500)),
+      ...(await measureWritten()),
     ],
     options,
   )
@@ -49,6 +53,56 @@ async function measureMade(count: number): Promise<Figure[]> {
     ...Object.entries(failing).map(([name, value]) => ({ name: `of ${count} made ones not ok, ${name}`, value })),
     { name: 'speed', value: (count / (user + system)) * 1e6, unit: 'texts per CPU second' },
   ]
+}
+
+/** Faults that are made by rule, so that no author's view of them decides. */
+async function measurePlanted(count: number): Promise<Figure[]> {
+  const made = await standInInstructions(count)
+  const random = seeded(1)
+  let otherDocument = 0
+  let cut = 0
+  for (const [at, { text, document }] of made.entries()) {
+    const other = made[(at + Math.floor(count / 2)) % count]?.document ?? document
+    if (!(await checksOf(text, other)).grounded.ok) otherDocument += 1
+    const beginning = text.slice(0, Math.floor(text.length * (0.5 + 0.45 * random())))
+    if (!(await checksOf(beginning, document)).complete.ok) cut += 1
+  }
+  return [
+    { name: `of ${count} with the document of another, found not grounded`, value: otherDocument },
+    { name: `of ${count} cut anywhere, found not complete`, value: cut },
+  ]
+}
+
+async function checksOf(text: string, document: TestDocument | null) {
+  return examineText(text, document && { ...document, language: 'en' }, examine.options.parse({}))
+}
+
+/** Instructions that people wrote, as they are, and without the input that follows the request behind a blank line. */
+async function measureWritten(): Promise<Figure[]> {
+  const texts = readWritten()
+  let alarms = 0
+  let withInput = 0
+  let missing = 0
+  for (const text of texts) {
+    if (Object.values(await checksOf(text, null)).some(({ ok }) => !ok)) alarms += 1
+    const end = text.indexOf('\n\n')
+    if (end < 0) continue
+    withInput += 1
+    if (!(await checksOf(text.slice(0, end), null)).selfContained.ok) missing += 1
+  }
+  return [
+    { name: `of ${texts.length} written by people, something not ok`, value: alarms },
+    { name: `of ${withInput} written by people without their input, found not self-contained`, value: missing },
+  ]
+}
+
+function readWritten(): string[] {
+  const folder = join(sharedData, 'instructions')
+  const files = existsSync(folder) ? readdirSync(folder).filter(name => name.endsWith('.jsonl')) : []
+  return files.flatMap(file => {
+    const rows = readFileSync(join(folder, file), 'utf8').trimEnd().split('\n')
+    return rows.map(row => String((JSON.parse(row) as { text: unknown }).text))
+  })
 }
 
 /** With --show=1: to read, not to tune by. */

@@ -86,7 +86,9 @@ function withoutBad(ids: Record<string, string[]>): Record<string, string[]> {
   return Object.fromEntries(Object.entries(ids).map(([topic, list]) => [topic, list.filter(id => !/^bad /.test(id))]))
 }
 
-const readers = new Set<string>(Object.values(operators).map(({ from }) => from))
+/** Optional ones are in no run that is not asked for them. */
+const inEveryRun = Object.values(operators).filter(operator => !('optional' in operator && operator.optional))
+const readers = new Set<string>(inEveryRun.map(({ from }) => from))
 /** Every topic, those that only Situ itself reads too. */
 const topics = topicSpecs(1).map(({ name }) => name)
 
@@ -156,7 +158,7 @@ function wrongIn({ kind, topic, offset, value, code }: BadMessage, failed: reado
   const what = `${topic}/0/${offset} (${kind}, ${value?.length ?? 0} bytes)`
   const [letter] = letters
   if (!letter || letters.length > 1) return [`${what}: ${letters.length} dead letters`]
-  const reader = Object.values(operators).find(({ from }) => from === topic)?.name
+  const reader = inEveryRun.find(({ from }) => from === topic)?.name
   if (letter.operator !== reader) return [`${what}: under ${letter.operator}, not ${reader}`]
   if (letter.code !== code) return [`${what}: ${letter.code}, not ${code}`]
   return value && !holdsBytes(letter, value) ? [`${what}: its bytes are not in the dead letter`] : []

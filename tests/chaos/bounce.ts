@@ -9,7 +9,7 @@ import { readTaskHistory } from '../support/task-history.ts'
 import { type Ground, idsOf, ingestDocuments, untilDone, untilProgress, type Worker } from '../support/workers.ts'
 
 const brokers = [1, 2, 3]
-const concurrency = 2
+const concurrency = 4
 /** Longest that a task with records that wait may be without a commit. */
 const mostWaitSeconds = 60
 
@@ -18,8 +18,8 @@ export async function run(options: ScriptOptions): Promise<void> {
 }
 
 async function bounceAll(run: FaultRun, options: ScriptOptions): Promise<Figure[]> {
-  const documents = sizeOf(options, 'documents', options.short ? 100 : 4_000)
-  const portion = sizeOf(options, 'portion', options.short ? 50 : 500)
+  const documents = sizeOf(options, 'documents', options.short ? 100 : 5_010)
+  const portion = sizeOf(options, 'portion', options.short ? 50 : 501)
   const bounces = sizeOf(options, 'bounces', options.short ? 2 : 6)
   const downSeconds = sizeOf(options, 'down', options.short ? 5 : 120)
   const latencyMs = sizeOf(options, 'latency', options.short ? 500 : 200)
@@ -52,7 +52,7 @@ async function bounceAll(run: FaultRun, options: ScriptOptions): Promise<Figure[
   await ingestDocuments(clean, run.folder, feed.fed)
   const wanted = await workClean(clean)
   const history = await readTaskHistory(ground)
-  const { repeats: _counted, ...ids } = await idsOf(ground)
+  const { kept: _kept, repeats: _repeats, ...ids } = await idsOf(ground)
   const records = Object.values(ids).reduce((total, list) => total + list.length, 0)
   const wait = (from: number, to?: number) => {
     const { seconds } = history.longestIdle({ from, ...(to !== undefined && { to }) })
@@ -60,7 +60,7 @@ async function bounceAll(run: FaultRun, options: ScriptOptions): Promise<Figure[
   }
   return [
     { name: 'documents', value: feed.fed, goal: { least: documents } },
-    { name: 'records from document on', value: records },
+    { name: 'records from document on', value: records, ...(!options.short && { goal: { least: 20_000 } }) },
     { name: 'bounces, cleanly and by kill -9 in turn', value: bounces },
     { name: 'longest wait of a task while single brokers were bounced', ...wait(firstDownAt, allDownAt) },
     { name: 'all brokers down', value: (upAt - allDownAt) / 1000, unit: 's', goal: { least: downSeconds } },

@@ -1,9 +1,11 @@
 /**
  * Kills workers again and again while model calls are in flight, and holds what is left against a clean run.
  *
- * `--on=embedded` (one worker on a folder, the default) or `--on=kafka` (three workers). Calls are counted from the log
+ * `--on=embedded` (one worker on a folder, the default) or `--on=kafka` (three workers; with `--machines=apart` none has
+ * a folder that others have, so that their sessions alone tell the group of their death). Calls are counted from the log
  * lines of each process, which outlive it in the pipe.
  */
+import { join } from 'node:path'
 import { seeded } from '../support/documents.ts'
 import {
   type FaultRun,
@@ -18,15 +20,16 @@ import { type Figure, report, type ScriptOptions } from '../support/figures.ts'
 import {
   type Call,
   type Ground,
+  groundOf,
   ingestDocuments,
   killAt,
+  until,
   untilDone,
   type Worker,
   watchProgress,
   withPipeline,
 } from '../support/workers.ts'
 
-const concurrency = 8
 const outputOf: Record<string, string> = { situate: 'situation', instruct: 'instruction' }
 
 export async function run(options: ScriptOptions): Promise<void> {
@@ -35,20 +38,26 @@ export async function run(options: ScriptOptions): Promise<void> {
 
 async function crash(run: FaultRun, options: ScriptOptions): Promise<Figure[]> {
   const workers = run.isKafka ? 3 : 1
+  const isApart = run.isKafka && options.values.machines === 'apart'
   const documents = sizeOf(options, 'documents', options.short ? 80 : run.isKafka ? 2_000 : 500)
   const kills = sizeOf(options, 'kills', options.short ? 3 : 20)
   const latencyMs = sizeOf(options, 'latency', 200)
+  const concurrency = sizeOf(options, 'concurrency', options.short ? 2 : 8)
   const random = seeded(sizeOf(options, 'seed', 1))
   const [clean, ground] = [run.cleanGround(), run.ground('crash')]
   for (const place of [clean, ground]) await ingestDocuments(place, run.folder, documents)
   const wanted = await workClean(clean)
-  // Behind it a single commit may hold all that is left, and nothing would be in flight.
-  const last = 2 * documents - 2 * workers * concurrency
+  // Behind it a few commits may hold all that is left, and nothing would be in flight.
+  const last = 0.85 * 2 * documents
   const moments = Array.from({ length: kills }, () => last * (0.01 + 0.98 * random())).sort((a, b) => a - b)
 
-  const begin = Date.now()
-  const start = () => run.start(ground, ['--follow', '--concurrency', String(concurrency)], latencyMs)
+  let machines = 0
+  const placeOf = () =>
+    isApart ? groundOf({ ...ground.config, data: join(run.folder, `machine-${machines++}`) }) : ground
+  const start = () => run.start(placeOf(), ['--follow', '--concurrency', String(concurrency)], latencyMs)
   const gang = Array.from({ length: workers }, start)
+  await until(() => gang.some(worker => worker.calls.length > 0), 120_000, 'the first call')
+  const begin = Date.now()
   const ended: Worker[] = []
   const killedAt: number[] = []
   let [uncommitted, callsInFlight, killsInFlight] = [0, 0, 0]
@@ -79,7 +88,7 @@ async function crash(run: FaultRun, options: ScriptOptions): Promise<Figure[]> {
     { name: 'calls made again', value: calls - needed, goal: { most: uncommitted + moved } },
     { name: 'calls of records not committed at the kills', value: uncommitted },
     { name: 'calls of tasks that moved', value: moved },
-    ...(run.isKafka ? await historyFigures(ground, begin, killedAt) : []),
+    ...(run.isKafka ? await historyFigures(ground, begin, killedAt, all) : []),
     ...(await outcomeFigures(ground, wanted)),
     { name: 'instructions without deduped or dropped', value: await countUnfinished(ground), goal: { most: 0 } },
   ]

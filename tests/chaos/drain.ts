@@ -6,8 +6,8 @@ import { type Figure, report, type ScriptOptions } from '../support/figures.ts'
 import { Situ } from '../support/situ.ts'
 import { type Ground, idsOf, ingestDocuments, until } from '../support/workers.ts'
 
-/** From our signal to the moment the worker hears of it, and from its call to the provider: the machine may be busy. */
-const deliveryMs = 500
+/** From a call that a worker begins to the provider. */
+const deliveryMs = 100
 const partitions = 4
 /** Calls that the deadline cuts off are committed by nobody, but the others still are. */
 const cutSeconds = 2
@@ -43,8 +43,9 @@ async function drain(run: FaultRun, options: ScriptOptions, drainSeconds: number
     answered++
     return { kind: 'ok' }
   })
-  const work = (place: Ground, words: readonly string[]) =>
-    new Situ(['run', '--yes', '--model', 'any', ...words, ...place.flags], { env: { OPENAI_BASE_URL: provider.url } })
+  const words = ['run', '--yes', '--model', 'any', '--log-level', 'debug']
+  const work = (place: Ground, more: readonly string[]) =>
+    new Situ([...words, ...more, ...place.flags], { env: { OPENAI_BASE_URL: provider.url } })
   try {
     await mustEnd(work(clean, []))
     const wanted = await idsOf(clean)
@@ -61,10 +62,17 @@ async function drain(run: FaultRun, options: ScriptOptions, drainSeconds: number
     await until(isBusy, 120_000, 'calls in flight')
     const open = began.length - answered
     const signalled = Date.now()
+    let heard = Number.POSITIVE_INFINITY
+    first.child.stderr?.on('data', (text: string) => {
+      if (text.includes('"draining"')) heard = Date.now()
+    })
     first.child.kill('SIGTERM')
-    const { code } = await first.done
-    const seconds = (Date.now() - signalled) / 1000
-    const [calls, late] = [began.length, began.filter(time => time > signalled + deliveryMs).length]
+    const { code, stderr } = await first.done
+    const seconds = (Date.now() - heard) / 1000
+    const [before = ''] = stderr.split('"draining"')
+    const begunBefore = before.split('"model call"').length - 1
+    const [calls, late] = [began.length, began.filter(time => time > heard + deliveryMs).length]
+    const replies = answered
     const drained = await idsOf(ground)
     const committed = (drained.situation?.length ?? 0) + (drained.instruction?.length ?? 0)
 
@@ -75,10 +83,13 @@ async function drain(run: FaultRun, options: ScriptOptions, drainSeconds: number
     return [
       { name: 'documents', value: documents },
       { name: 'calls in flight at the signal', value: open, goal: { least: inFlight } },
-      { name: 'calls begun after the signal', value: late, goal: { most: 0 } },
+      { name: 'from the signal to the beginning of the drain', value: (heard - signalled) / 1000, unit: 's' },
+      // By the worker's own log: what it had begun may reach a busy provider later.
+      { name: 'calls begun in the drain', value: Math.max(0, calls - begunBefore), goal: { most: 0 } },
+      { name: 'calls that reached the provider in the drain', value: late },
       { name: 'exit code after the signal', value: code ?? -1, goal: { most: 0 } },
       {
-        name: 'from signal to end',
+        name: 'from the beginning of the drain to the end',
         value: seconds,
         unit: 's',
         goal: { most: drainSeconds + (isWhole ? 0 : cutSeconds) },
@@ -90,8 +101,8 @@ async function drain(run: FaultRun, options: ScriptOptions, drainSeconds: number
         goal: { most: isWhole ? 0 : open },
       },
       { name: 'calls made again for what was committed', value: again, goal: { most: 0 } },
-      // Replies that came behind the deadline are kept for the next start.
-      { name: 'calls needed and not made', value: -again, goal: { most: isWhole ? 0 : calls - committed } },
+      // A reply that came too late for the commit is kept for the next start.
+      { name: 'calls needed and not made', value: -again, goal: { most: replies - committed } },
       ...(await outcomeFigures(ground, wanted)),
     ]
   } finally {

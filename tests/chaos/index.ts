@@ -1,3 +1,8 @@
+import { stopServices } from '../support/fault-run.ts'
 import { runScript } from '../support/scripts.ts'
 
-await runScript(import.meta.dirname, process.argv.slice(2))
+try {
+  await runScript(import.meta.dirname, process.argv.slice(2))
+} finally {
+  await stopServices()
+}

@@ -36,7 +36,7 @@ const fencesLatencyMs = 500
 export async function run(options: ScriptOptions): Promise<void> {
   const all = options.short ? ['churn', 'fences'] : ['churn', 'slow', 'fences']
   const wanted = options.values.part?.split(',') ?? all
-  await withFaultRun({ kafka: true, proxied: true }, async run => {
+  await withFaultRun({ kafka: true }, async run => {
     const figures: Figure[] = []
     for (const part of wanted) {
       const own = part === 'fences' ? await fences(run, options) : await churn(run, options, part)
@@ -60,7 +60,6 @@ async function churn(run: FaultRun, options: ScriptOptions, part: string): Promi
   for (const place of [clean, ground]) await ingestDocuments(place, run.folder, documents)
   const wanted = await workClean(clean)
 
-  const begin = Date.now()
   const all: Worker[] = []
   const start = () => {
     const worker = run.start(
@@ -72,7 +71,8 @@ async function churn(run: FaultRun, options: ScriptOptions, part: string): Promi
     return worker
   }
   const gang: (Worker | null)[] = Array.from({ length: workers }, start)
-  await until(() => all.some(worker => worker.calls.length > 0), 60_000, 'the first call')
+  await until(() => all.some(worker => worker.calls.length > 0), 120_000, 'the first call')
+  const begin = Date.now()
   let changes = 0
   for (const end = Date.now() + seconds * 1000; Date.now() < end; changes++) {
     const slot = Math.floor(random() * gang.length)

@@ -11,10 +11,11 @@ import { type Ground, untilProgress, withPipeline } from '../support/workers.ts'
 const hangingNumber = 3
 const failingNumber = 5
 const partitions = 4
-/** The start of a run is slow for reasons of its own: this share of the calls is not timed. */
-const untimedShare = 0.1
+/** Start and end of a run are slow for reasons of their own: this share of the calls is not timed at either. */
+const untimedShare = 0.15
 
 interface Sizes {
+  documents: number
   /** Calls in flight of each task. */
   concurrency: number
   latencyMs: number
@@ -24,7 +25,7 @@ interface Worked {
   perSecond: number
   /** Peak of the worker. */
   megabytes: number
-  /** Peak when half of the work was done. */
+  /** Peak when half of the calls were done. */
   halfwayMegabytes: number
   hung: number
   failed: number
@@ -44,7 +45,7 @@ async function measure(run: FaultRun, options: ScriptOptions): Promise<Figure[]>
   const inFlight = sizeOf(options, 'concurrency', 200)
   const pairs = sizeOf(options, 'pairs', options.short ? 1 : 3)
   const concurrency = inFlight / (run.isKafka ? partitions : 1)
-  const sizes = { concurrency, latencyMs: sizeOf(options, 'latency', options.short ? 50 : 3_000) }
+  const sizes = { documents, concurrency, latencyMs: sizeOf(options, 'latency', options.short ? 50 : 3_000) }
   const input = join(run.folder, 'documents.jsonl')
   const lines = readDocuments(documents).map(({ text, ...document }, number) =>
     JSON.stringify({ ...document, text: `This is record number ${number} of the run.\n\n${text}` }),
@@ -58,12 +59,8 @@ async function measure(run: FaultRun, options: ScriptOptions): Promise<Figure[]>
     const plain = run.ground(`plain-${pair}-`, partitions)
     stuck = run.ground(`stuck-${pair}-`, partitions)
     for (const { flags } of [plain, stuck]) await mustSitu(['ingest', input, ...flags])
-    // What changes in the course of the time hits the first and the second in turn.
-    const runs = [
-      () => workUntilKilled(plain, sizes, without, false),
-      () => workUntilKilled(stuck, sizes, beside, true),
-    ]
-    for (const work of pair % 2 === 0 ? runs : runs.reverse()) await work()
+    // At the same time: what else the machine has to do slows down both.
+    await Promise.all([workUntilKilled(plain, sizes, without, false), workUntilKilled(stuck, sizes, beside, true)])
   }
   const again = await workAgain(stuck, sizes)
   const verified = await situ(['topics', '--verify', ...stuck.flags])
@@ -132,18 +129,24 @@ async function workUntilKilled(ground: Ground, sizes: Sizes, results: Worked[], 
   const worker = startWorker(ground, provider, sizes, ['--follow'])
   const seen = { ranges: 0, recordBytes: 0, rangesLeft: 0, waiting: Number.POSITIVE_INFINITY, halfwayMegabytes: 0 }
   try {
-    let total = 0
+    const peaks: (number | undefined)[] = []
     await untilProgress(
       ground,
-      ({ waiting, done, ranges }) => {
+      ({ waiting, calls, ranges }) => {
         if (worker.child.exitCode !== null) throw new Error(`the worker ended: ${worker.stderr.slice(-2_000)}`)
-        total = Math.max(total, waiting + done)
-        if (done < total / 2) seen.halfwayMegabytes = worker.peakMegabytes
+        // Two for each document.
+        const share = calls / (2 * sizes.documents)
+        peaks[Math.floor(10 * share)] ??= worker.peakMegabytes
+        if (share < 0.5) seen.halfwayMegabytes = worker.peakMegabytes
         seen.waiting = waiting
         seen.ranges = Math.max(seen.ranges, ranges)
         return moments.length > 0 && waiting <= (isStuck ? 1 : 0)
       },
       'the end of the work',
+    )
+    const which = isStuck ? 'beside them' : 'without them'
+    console.log(
+      `peak memory ${which}, by tenths of the calls: ${[...peaks].map(peak => peak?.toFixed(0) ?? '').join(', ')} MB`,
     )
     const { ranges, ...sets } = await readFinishedSets(ground)
     Object.assign(seen, sets, { ranges: Math.max(seen.ranges, ranges) })
@@ -152,10 +155,16 @@ async function workUntilKilled(ground: Ground, sizes: Sizes, results: Worked[], 
     await worker.done
     await provider.close()
   }
-  const timed = moments.slice(Math.floor(moments.length * untimedShare))
+  const untimed = Math.floor(moments.length * untimedShare)
+  const timed = moments.slice(untimed, moments.length - untimed)
   const seconds = ((timed.at(-1) ?? 0) - (timed[0] ?? 0)) / 1000
-  const { peakMegabytes: megabytes } = await worker.done
+  const { peakMegabytes: megabytes, cpuSeconds } = await worker.done
+  console.log(`CPU ${which(isStuck)}: ${((1000 * cpuSeconds) / moments.length).toFixed(2)} s for 1,000 calls`)
   results.push({ ...seen, perSecond: timed.length / seconds, megabytes, hung, failed })
+}
+
+function which(isStuck: boolean): string {
+  return isStuck ? 'beside them' : 'without them'
 }
 
 /** The next start: the record that hung is answered now. */

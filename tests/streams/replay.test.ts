@@ -21,7 +21,7 @@ import { StageBinding } from '../../streams/task/stage-binding.ts'
 import { nounOfTopic, partitionOf, type Stage, stages } from '../../streams/topology.ts'
 import type { RetentionOptions } from '../../streams/transports/embedded/retention.ts'
 import { MemoryLog } from '../../streams/transports/memory.ts'
-import { confirmStage, readVariants } from '../../streams/variants.ts'
+import { readVariants, stageConfirmer } from '../../streams/variants.ts'
 import { defaults, fasterClock, memoryPipeline, silent } from '../support/pipeline.ts'
 
 const { config } = readConfig({}, {})
@@ -456,14 +456,14 @@ describe('promote', () => {
     const former = (await readVariants(pipeline)).main
     await promote(pipeline, config, 'brief')
     await addArticles(pipeline, 3, 5)
-    const confirm = (stage: Stage) => confirmStage(pipeline, 'main', stage)
+    const confirm = stageConfirmer(pipeline, 'main')
     const bindings = bind(chooseStages(former.stages, chain), model)
     const run = new Run(pipeline, { ...defaults, confirm, bindings }, silent).work()
     expect((await codeOf(run))[0]).toBe('CONFIGURATION_CHANGED')
     expect(await recordsOf(pipeline, 'instruction', 'instruction')).toHaveLength(3)
     const { main, others } = await readVariants(pipeline)
-    for (const stage of main.stages) await confirmStage(pipeline, 'main', stage)
-    expect((await codeOf(confirmStage(pipeline, 'brief', others[0]?.stages[0] as Stage)))[0]).toBe(
+    for (const stage of main.stages) await stageConfirmer(pipeline, 'main')(stage)
+    expect((await codeOf(stageConfirmer(pipeline, 'brief')(others[0]?.stages[0] as Stage)))[0]).toBe(
       'CONFIGURATION_CHANGED',
     )
   })

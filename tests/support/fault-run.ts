@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { type Services, startServices } from '../services/index.ts'
 import type { Figure, ScriptOptions } from './figures.ts'
 import { mustSitu, removeFolder, situ, temporaryFolder } from './situ.ts'
-import { readTaskHistory, type TaskHistory } from './task-history.ts'
+import { type Idle, readTaskHistory, type TaskHistory } from './task-history.ts'
 import {
   countDifferent,
   countTwice,
@@ -41,7 +41,7 @@ export class FaultRun {
   /** Where work with faults is done: on the brokers, or in a folder. */
   ground(name: string, partitions?: number): Ground {
     if (!this.#services) return folderGround(join(this.folder, name))
-    const { config } = kafkaGround(this.#services, `${name}${process.pid}`, partitions)
+    const { config } = kafkaGround(this.#services, `${name}${process.pid}-${++grounds}`, partitions)
     // Paid replies that another ground has kept would hide calls.
     return groundOf({ ...config, data: join(this.folder, name) })
   }
@@ -60,23 +60,41 @@ export class FaultRun {
 
   async close(): Promise<void> {
     for (const { child } of this.#workers) child.kill('SIGKILL')
-    await this.#services?.stop()
     removeFolder(this.folder)
   }
 }
 
-/** Opens what a fault run needs, with brokers of its own where it runs on Kafka, and closes it after the work. */
+/** Names of grounds on the same brokers must differ. */
+let grounds = 0
+
+/** By the number of brokers: several scripts of one process share them, for each of them heals what it has broken. */
+const started = new Map<number, Promise<Services>>()
+
+/** Opens what a fault run needs, with brokers of our own where it runs on Kafka, and closes it after the work. */
 export async function withFaultRun(
-  { kafka, brokers = 1, proxied = false }: { kafka: boolean; brokers?: 1 | 3; proxied?: boolean },
+  { kafka, brokers = 1 }: { kafka: boolean; brokers?: 1 | 3 },
   work: (run: FaultRun) => Promise<void>,
 ): Promise<void> {
-  const services = kafka ? await startServices({ brokers, registry: true, own: true, proxied }) : null
-  const run = new FaultRun(services)
+  const run = new FaultRun(kafka ? await servicesOf(brokers) : null)
   try {
     await work(run)
   } finally {
     await run.close()
   }
+}
+
+function servicesOf(brokers: 1 | 3): Promise<Services> {
+  const there = started.get(brokers)
+  if (there) return there
+  const services = startServices({ brokers, registry: true, own: true, proxied: brokers === 1 })
+  started.set(brokers, services)
+  return services
+}
+
+/** Ends the brokers of this process. */
+export async function stopServices(): Promise<void> {
+  for (const services of started.values()) await (await services).stop()
+  started.clear()
 }
 
 export function isOnKafka({ values }: ScriptOptions): boolean {
@@ -118,16 +136,41 @@ export async function outcomeFigures(ground: Ground, wanted: Ids, own = (ids: Id
  * @param kills - ms. Killed in a row, the owners of a partition may leave it idle for longer than one of them does: the
  *   goal is for the time between two kills.
  */
-export async function historyFigures(ground: Ground, from: number, kills: readonly number[] = []): Promise<Figure[]> {
+export async function historyFigures(
+  ground: Ground,
+  from: number,
+  kills: readonly number[] = [],
+  workers: readonly Worker[] = [],
+): Promise<Figure[]> {
   const history = await readTaskHistory(ground)
   const { seconds, task } = history.longestIdle({ from, faults: kills })
   console.log(`idle the longest with records that wait: ${task}, ${seconds.toFixed(1)} s`)
-  const whole = history.longestIdle({ from }).seconds
+  const whole = history.longestIdle({ from })
+  if (kills.length > 0) console.log(`over kills in a row: ${whole.task}, ${whole.seconds.toFixed(1)} s`)
+  tellWhatHappened(whole, kills, workers)
   return [
     { name: 'longest idle time of a partition', value: seconds, unit: 's', goal: { most: mostIdleSeconds } },
-    ...(kills.length > 0 ? [{ name: 'longest idle time over kills in a row', value: whole, unit: 's' }] : []),
+    ...(kills.length > 0 ? [{ name: 'longest idle time over kills in a row', value: whole.seconds, unit: 's' }] : []),
     ...rewoundFigures(history),
   ]
+}
+
+/** What the workers did while a task was idle, in seconds from its beginning. */
+function tellWhatHappened({ task, from, to }: Idle, kills: readonly number[], workers: readonly Worker[]): void {
+  const words = ['tasks assigned', 'task taken', 'task restored', 'task lost']
+  const lines = workers.flatMap(({ log, startedAt }, number) => [
+    { time: startedAt, text: `worker ${number} started` },
+    ...log
+      .filter(
+        ({ msg = '', task: own = task, level }) =>
+          own === task && (words.includes(msg) || /has died/.test(msg) || Number(level) >= 50),
+      )
+      .map(({ time, msg, tasks = '' }) => ({ time: Number(time), text: `worker ${number}: ${msg} ${tasks}` })),
+  ])
+  const all = [...lines, ...kills.map(time => ({ time, text: 'kill' }))].sort((left, right) => left.time - right.time)
+  for (const { time, text } of all) {
+    if (time > from - 8_000 && time < to + 1_000) console.log(`  ${((time - from) / 1000).toFixed(1)} ${text}`)
+  }
 }
 
 export function rewoundFigures(history: TaskHistory): Figure[] {

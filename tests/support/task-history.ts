@@ -88,23 +88,31 @@ export class TaskHistory {
   }
 
   /** The longest time in which an input waited for a task and the task committed nothing. */
-  longestIdle({ from, to = Number.POSITIVE_INFINITY, faults = [] }: Span): { seconds: number; task: string } {
-    let longest = { seconds: 0, task: 'none' }
+  longestIdle({ from, to = Number.POSITIVE_INFINITY, faults = [] }: Span): Idle {
+    let longest: Idle = { seconds: 0, task: 'none', from, to: from }
     for (const [id, commits] of this.#commits) {
       const open = new OpenInputs(this.#inputs.get(id) ?? [])
       let last = from
       for (const { time, task } of commits) {
         if (last >= to) break
         const oldest = open.oldest?.time
-        const seconds =
-          oldest === undefined ? 0 : longestPart(Math.max(last, oldest), Math.min(time, to), faults) / 1000
-        if (seconds > longest.seconds) longest = { seconds, task: id }
+        const [begin, end] = [Math.max(last, oldest ?? Number.POSITIVE_INFINITY), Math.min(time, to)]
+        const seconds = begin < end ? longestPart(begin, end, faults) / 1000 : 0
+        if (seconds > longest.seconds) longest = { seconds, task: id, from: begin, to: end }
         last = Math.max(from, time)
         open.finish(task)
       }
     }
     return longest
   }
+}
+
+/** A time, in ms, in which a task did nothing; `seconds` is the longest part of it between two faults. */
+export interface Idle {
+  seconds: number
+  task: string
+  from: number
+  to: number
 }
 
 /** Where idle time is looked for; all in ms. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Database } from '../../sqlite/database.ts'
+import { LeaseFile, leasePath } from '../../sqlite/lease-file.ts'
 import { LeaseMembership } from '../lease-membership.ts'
 import { checkTopicSpec, closedError } from '../outgoing.ts'
 import { type LeaseStore, TaskClaim } from '../task-claim.ts'
@@ -17,7 +18,6 @@ import type {
   Transport,
 } from '../transport.ts'
 import { logLayout } from './layout.ts'
-import { LeaseFile, leasePath } from './lease-file.ts'
 import { MessageReader, maxPageMessages, type ScanPage } from './message-reader.ts'
 import { MessageWriter } from './message-writer.ts'
 import { RemovedMessages } from './removed-messages.ts'

@@ -1,6 +1,7 @@
 import { SituError } from '../../../schemas/errors.ts'
 import { rootOf, typeOf } from './broker-error.ts'
 import type { Brokers, CallLimits } from './brokers.ts'
+import { fetchBatches } from './fetch-request.ts'
 import { wait } from './options.ts'
 import { decodePage, type Page, type Place } from './page.ts'
 import type { Broker } from './wire.ts'
@@ -35,11 +36,21 @@ export class Fetch {
     return { start: bounds?.start ?? 0, end: bounds?.end ?? 0 }
   }
 
-  /** Start and end of all partitions of a topic. @throws {SituError} TOPIC_UNKNOWN */
-  async allBounds(topic: string): Promise<{ partition: number; start: number; end: number }[]> {
+  /**
+   * Start and end of all partitions of a topic; `isOpen` where transactions that were open at the call still hide what
+   * may have been committed behind them.
+   *
+   * @throws {SituError} TOPIC_UNKNOWN
+   */
+  async allBounds(topic: string): Promise<{ partition: number; start: number; end: number; isOpen: boolean }[]> {
     const count = await this.#brokers.partitionCount(topic)
     const partitions = Array.from({ length: count }, (_, partition) => partition)
     return this.#bounds(topic, partitions)
+  }
+
+  /** Resolves when the transactions that were open at the call have ended, however long they take, or with the client. */
+  async settle(topic: string, partitions: readonly number[]): Promise<void> {
+    await this.#settledEnds(topic, partitions, Number.POSITIVE_INFINITY)
   }
 
   /** Where to look for the first message of a time: a control record may come first. Null for the end. */
@@ -57,10 +68,8 @@ export class Fetch {
   async page(place: Place, limits: CallLimits = {}): Promise<Page | null> {
     const page = await this.#page({ ...place, maxWaitMs: 0 }, limits)
     if (!page || page.next > place.offset || page.stable <= place.offset) return page
-    // There is something, and yet nothing came: slow storage, or a batch that compaction has emptied. kafkajs does not
-    // tell where such a batch ends, so it is passed step by step.
-    const again = await this.#page({ ...place, maxWaitMs: 500 }, limits)
-    return again && again.next === place.offset ? { ...again, next: place.offset + 1 } : again
+    // There is something, and yet nothing came: slow storage.
+    return this.#page({ ...place, maxWaitMs: 500 }, limits)
   }
 
   async #page(request: FetchRequest, limits: CallLimits): Promise<Page | null> {
@@ -86,31 +95,28 @@ export class Fetch {
 
   /** Asks one broker for the next pages of several partitions, each named once. To be called within `call`. */
   async fetchFrom(broker: Broker, places: readonly Place[], maxWaitMs: number): Promise<Page[]> {
-    const byTopic = Map.groupBy(places, place => place.topic)
-    const { responses } = await broker.fetch({
-      isolationLevel: readCommitted,
-      maxWaitTime: maxWaitMs,
-      minBytes: 1,
-      maxBytes: pageBytes * Math.min(8, places.length),
-      topics: [...byTopic].map(([topic, wanted]) => ({
-        topic: this.#brokers.wireName(topic),
-        partitions: wanted.map(({ partition, offset }) => ({
-          partition,
-          fetchOffset: String(offset),
-          maxBytes: pageBytes,
-        })),
+    const topics = [...Map.groupBy(places, place => place.topic)].map(([topic, wanted]) => ({
+      topic: this.#brokers.wireName(topic),
+      partitions: wanted.map(({ partition, offset }) => ({
+        partition,
+        fetchOffset: String(offset),
+        maxBytes: pageBytes,
       })),
-    })
+    }))
+    const maxBytes = pageBytes * Math.min(8, places.length)
+    const responses = await fetchBatches(broker, topics, { maxWaitMs, maxBytes })
     this.#onFetch()
     const fetched = new Map(
       responses.flatMap(({ topicName, partitions }) =>
         partitions.map(partition => [`${topicName}/${partition.partition}`, partition] as const),
       ),
     )
-    return places.map(place => {
-      const found = fetched.get(`${this.#brokers.wireName(place.topic)}/${place.partition}`)
-      return found ? decodePage(place, found) : { messages: [], next: place.offset, stable: place.offset }
-    })
+    return Promise.all(
+      places.map(place => {
+        const found = fetched.get(`${this.#brokers.wireName(place.topic)}/${place.partition}`)
+        return found ? decodePage(place, found) : { messages: [], next: place.offset, stable: place.offset }
+      }),
+    )
   }
 
   async #bounds(topic: string, partitions: readonly number[]) {
@@ -121,7 +127,8 @@ export class Fetch {
     return partitions.map(partition => ({
       partition,
       start: starts.get(partition) ?? 0,
-      end: ends.get(partition) ?? 0,
+      end: ends.ends.get(partition) ?? 0,
+      isOpen: ends.open.includes(partition),
     }))
   }
 
@@ -130,20 +137,25 @@ export class Fetch {
    * open at the call have ended: a commit is answered some milliseconds before its messages can be seen, and a writer
    * that asks for the end must find what it wrote. Long transactions of others are not waited for to the end.
    */
-  async #settledEnds(topic: string, partitions: readonly number[]): Promise<Map<number, number>> {
+  async #settledEnds(
+    topic: string,
+    partitions: readonly number[],
+    withinMs = settleMs,
+  ): Promise<{ ends: Map<number, number>; open: number[] }> {
     const [ends, all] = await Promise.all([
       this.#offsets(topic, partitions, latest),
       this.#offsets(topic, partitions, latest, readUncommitted),
     ])
-    const deadline = Date.now() + settleMs
+    const deadline = Date.now() + withinMs
     const isOpen = (partition: number) => (ends.get(partition) ?? 0) < (all.get(partition) ?? 0)
     let open = partitions.filter(isOpen)
     for (let pauseMs = 1; open.length > 0 && Date.now() < deadline; pauseMs = Math.min(pauseMs * 2, 50)) {
       await wait(pauseMs, this.#brokers.closing)
+      if (this.#brokers.closing.aborted) break
       for (const [partition, end] of await this.#offsets(topic, open, latest)) ends.set(partition, end)
       open = open.filter(isOpen)
     }
-    return ends
+    return { ends, open }
   }
 
   /** Offsets by partition; one request to each leader. */

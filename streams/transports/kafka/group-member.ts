@@ -3,6 +3,7 @@ import { typeOf } from './broker-error.ts'
 import type { Brokers } from './brokers.ts'
 import type { KafkaClaim } from './claim.ts'
 import { assignMembers, describeMember, partitionsOf, protocolName, readAssignment } from './group-protocol.ts'
+import type { GroupRoll } from './group-roll.ts'
 import type { KafkaMetrics } from './metrics.ts'
 import { atMost, brokerNames, type Settings, wait } from './options.ts'
 
@@ -10,13 +11,13 @@ import { atMost, brokerNames, type Settings, wait } from './options.ts'
 const takenAtOnce = 16
 /** Longest that the end of a membership waits for commits and brokers. */
 const leaveMs = 3000
-/** The others have this long to join anew when a member comes or goes. */
-const rebalanceTimeoutMs = 10_000
 
 export interface GroupMemberPorts {
   /** With connections that nobody else uses: a broker holds the request to join until all have come. */
   brokers: Brokers
   settings: Settings
+  /** Of the workers of this machine; null where there is none. */
+  roll: GroupRoll | null
   metrics: KafkaMetrics
   /** Fences the former owner. */
   takeOver: (task: TaskSpec, member: GroupMember, signal: AbortSignal) => Promise<KafkaClaim>
@@ -39,7 +40,8 @@ export class GroupMember implements Membership {
   #generation = -1
   #mustJoin = true
   #wake = new AbortController()
-  #confirmed = Promise.withResolvers<void>()
+  /** Those who want to know whether it still belongs to the group. */
+  readonly #unconfirmed = new Set<() => void>()
   #running: Promise<void> = Promise.resolve()
   #left: Promise<void> | null = null
 
@@ -56,6 +58,7 @@ export class GroupMember implements Membership {
   /** Resolves when the tasks of the first assignment are taken. */
   async start(): Promise<void> {
     try {
+      await this.#ports.roll?.start()
       await this.#join()
       this.#running = this.#run()
       await Promise.all(this.#taking.values())
@@ -65,12 +68,14 @@ export class GroupMember implements Membership {
     }
   }
 
-  /** Resolves at the next word of the group that this member still belongs to it, or when it is aborted. */
+  /** Resolves when the group has answered, to a question after the call, that this member belongs to it. */
   async confirm(signal: AbortSignal): Promise<void> {
-    const { promise: aborted, resolve } = Promise.withResolvers<void>()
+    const { promise, resolve } = Promise.withResolvers<void>()
     const giveUp = () => resolve()
     signal.addEventListener('abort', giveUp, { once: true })
-    if (!signal.aborted) await Promise.race([this.#confirmed.promise, aborted])
+    this.#unconfirmed.add(resolve)
+    if (!signal.aborted) await promise
+    this.#unconfirmed.delete(resolve)
     signal.removeEventListener('abort', giveUp)
   }
 
@@ -88,12 +93,13 @@ export class GroupMember implements Membership {
   }
 
   async #leave(): Promise<void> {
-    const { brokers } = this.#ports
+    const { brokers, roll } = this.#ports
     this.#leaving.abort()
     this.#wake.abort()
     const claims = [...this.#claims.values()].map(claim => claim.release())
     await atMost(leaveMs, Promise.all([...claims, this.#running, ...this.#taking.values()]))
     if (this.#memberId !== '') await atMost(leaveMs, this.#sayGoodbye())
+    await roll?.leave()
     await brokers.close()
   }
 
@@ -126,11 +132,12 @@ export class GroupMember implements Membership {
 
   async #heartbeat(): Promise<void> {
     const { brokers, metrics } = this.#ports
+    const asking = [...this.#unconfirmed]
     const beat = { groupId: this.#groupId, groupGenerationId: this.#generation, memberId: this.#memberId }
     try {
       await this.#call('heartbeat', async () => (await brokers.coordinator('group', this.#groupId)).heartbeat(beat))
       metrics.lastHeartbeat = Date.now()
-      this.#confirm()
+      for (const confirmed of asking) confirmed()
     } catch (error) {
       if (typeOf(error) === 'REBALANCE_IN_PROGRESS') this.#mustJoin = true
       else if (isForgotten(error)) this.#forgotten()
@@ -142,11 +149,15 @@ export class GroupMember implements Membership {
     while (!this.#leaving.signal.aborted) {
       this.#mustJoin = false
       this.#wake = new AbortController()
+      this.#ports.settings.log.debug({ generation: this.#generation }, 'joining the group')
+      const asking = [...this.#unconfirmed]
       try {
         const assigned = await this.#joinAndSync()
         this.#ports.metrics.rebalances++
-        this.#confirm()
-        return this.#apply(assigned)
+        this.#ports.settings.log.debug({ generation: this.#generation, tasks: assigned.length }, 'tasks assigned')
+        this.#apply(assigned)
+        for (const confirmed of asking) confirmed()
+        return
       } catch (error) {
         if (isForgotten(error)) this.#forgotten()
         else if (typeOf(error) !== 'REBALANCE_IN_PROGRESS') throw error
@@ -165,7 +176,7 @@ export class GroupMember implements Membership {
         groupId,
         memberId: this.#memberId,
         sessionTimeout: settings.sessionTimeoutMs,
-        rebalanceTimeout: rebalanceTimeoutMs,
+        rebalanceTimeout: settings.rebalanceTimeoutMs,
         groupProtocols: [{ name: protocolName, metadata: describeMember(topics, tasks, owned) }],
       }),
     )
@@ -238,11 +249,6 @@ export class GroupMember implements Membership {
   #joinSoon(): void {
     this.#mustJoin = true
     this.#wake.abort()
-  }
-
-  #confirm(): void {
-    this.#confirmed.resolve()
-    this.#confirmed = Promise.withResolvers<void>()
   }
 
   #call<T>(what: string, work: () => Promise<T>): Promise<T> {

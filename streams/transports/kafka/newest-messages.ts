@@ -1,3 +1,4 @@
+import { inRounds } from '../../rounds.ts'
 import type { Message } from '../transport.ts'
 import type { Fetch } from './fetch.ts'
 import type { LogReader } from './log-reader.ts'
@@ -21,8 +22,9 @@ export class NewestMessages {
   readonly #signal: AbortSignal
   readonly #byKey = new Map<string, Newest>()
   readonly #positions = new Map<number, number>()
-  #reading: Promise<void> = Promise.resolve()
-  #waiting: Promise<void> | null = null
+  /** Partitions of which the last round saw less than was committed at its beginning. */
+  #open: readonly number[] = []
+  readonly #catchUp = inRounds(() => this.#readOn())
 
   constructor(topic: string, fetch: Fetch, reader: LogReader, signal: AbortSignal) {
     this.#topic = topic
@@ -32,27 +34,23 @@ export class NewestMessages {
   }
 
   async get(key: string): Promise<Message | null> {
-    for (;;) {
+    await this.#catchUp()
+    const known = this.#byKey.get(key)?.message.partition
+    const hidden = this.#open.filter(partition => (known ?? partition) === partition)
+    // A transaction that a dead writer has left open must not bring an earlier position of a task back.
+    if (hidden.length > 0) {
+      await this.#fetch.settle(this.#topic, hidden)
       await this.#catchUp()
+    }
+    for (;;) {
       const newest = this.#byKey.get(key)
       if (!newest || newest.isWhole) return newest?.message ?? null
       const { partition, offset } = newest.message
       const message = await this.#reader.at(this.#topic, partition, offset)
       // Else compaction has taken it, since there is a newer one.
       if (message) return message
+      await this.#catchUp()
     }
-  }
-
-  /** Those who ask while it reads share the next round: this one may have passed what they must see. */
-  #catchUp(): Promise<void> {
-    if (this.#waiting) return this.#waiting
-    const round = this.#reading.then(() => {
-      this.#waiting = null
-      return this.#readOn()
-    })
-    this.#waiting = round
-    this.#reading = round.catch(() => {})
-    return round
   }
 
   async #readOn(): Promise<void> {
@@ -64,6 +62,7 @@ export class NewestMessages {
     }
     const behind = bounds.filter(({ partition, end }) => end > (this.#positions.get(partition) ?? 0))
     await Promise.all(behind.map(place => this.#readPartition(place)))
+    this.#open = bounds.filter(({ isOpen }) => isOpen).map(({ partition }) => partition)
   }
 
   async #readPartition({ partition, start, end }: { partition: number; start: number; end: number }): Promise<void> {

@@ -25,6 +25,8 @@ export interface KafkaOptions {
   topicSettings?: TopicSettings
   /** A silent worker's tasks go to others after this long; default 6,000, the least that a broker takes by default. */
   sessionTimeoutMs?: number
+  /** The others have this long to join anew when a member comes or goes; default 10,000. */
+  rebalanceTimeoutMs?: number
   /** Default 500. */
   heartbeatMs?: number
   /** How long a waiting read stays with the broker; default 100. */
@@ -39,6 +41,8 @@ export interface KafkaOptions {
   outageMs?: number
   /** Makes the connections; tests break them by it. Default: TCP or TLS. */
   socketFactory?: SocketFactory
+  /** Where the workers of this machine see each other's death; default null: the group waits for the session's end. */
+  rollFolder?: string | null
   log?: Pick<Logger, 'debug' | 'warn'>
   /** Waits between heartbeats; tests let a worker fall silent by it. Default: a timer. */
   pause?: (ms: number, signal: AbortSignal) => Promise<void>
@@ -64,12 +68,14 @@ export function settingsOf(options: KafkaOptions): Settings {
     clientId: 'situ',
     topicSettings: {},
     sessionTimeoutMs: 6000,
+    rebalanceTimeoutMs: 10_000,
     heartbeatMs: 500,
     maxWaitMs: 100,
     transactionTimeoutMs: 10_000,
     requestTimeoutMs: 15_000,
     connectTimeoutMs: 10_000,
     outageMs: 600_000,
+    rollFolder: null,
     log: { debug: () => {}, warn: () => {} },
     pause: wait,
     socketFactory: openSocket,

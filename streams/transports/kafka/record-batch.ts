@@ -1,6 +1,5 @@
 import { createRequire } from 'node:module'
 import type { OutgoingMessage } from '../transport.ts'
-import { parentHeader } from './page.ts'
 import { compressZstd, zstd } from './wire.ts'
 
 /** kafkajs has it, but does not export it. */
@@ -8,10 +7,28 @@ const crc32c = createRequire(import.meta.url)('kafkajs/src/protocol/recordBatch/
   bytes: Buffer,
 ) => number
 
-const headerBytes = 61
-const magic = 2
+/** Id of the record that a message was made from. */
+export const parentHeader = 'situ-parent'
+
+/** Format of the batches. */
+export const magic = 2
+export const headerBytes = 61
+/** Where the fields of a batch's header lie; its first offset lies at 0. */
+export const headerAt = {
+  length: 8,
+  leaderEpoch: 12,
+  magic: 16,
+  crc: 17,
+  attributes: 21,
+  lastOffsetDelta: 23,
+  firstTime: 27,
+  lastTime: 35,
+  producerId: 43,
+  producerEpoch: 51,
+  firstSequence: 53,
+  count: 57,
+}
 const transactional = 16
-const [crcAt, attributesAt] = [17, 21]
 /** Lengths, attributes, time, offset and number of headers of one record, at most. */
 const recordOverheadBytes = 40
 const headerName = Buffer.from(parentHeader)
@@ -39,19 +56,19 @@ export async function encodeBatch(
   const records = await compressZstd(encodeRecords(messages, times, first))
   const batch = Buffer.allocUnsafe(headerBytes + records.length)
   batch.writeBigInt64BE(0n, 0)
-  batch.writeInt32BE(batch.length - 12, 8)
-  batch.writeInt32BE(0, 12)
-  batch.writeInt8(magic, 16)
-  batch.writeInt16BE(zstd | transactional, attributesAt)
-  batch.writeInt32BE(messages.length - 1, 23)
-  batch.writeBigInt64BE(BigInt(first), 27)
-  batch.writeBigInt64BE(BigInt(last), 35)
-  batch.writeBigInt64BE(BigInt(producerId), 43)
-  batch.writeInt16BE(producerEpoch, 51)
-  batch.writeInt32BE(firstSequence, 53)
-  batch.writeInt32BE(messages.length, 57)
+  batch.writeInt32BE(batch.length - headerAt.length - 4, headerAt.length)
+  batch.writeInt32BE(0, headerAt.leaderEpoch)
+  batch.writeInt8(magic, headerAt.magic)
+  batch.writeInt16BE(zstd | transactional, headerAt.attributes)
+  batch.writeInt32BE(messages.length - 1, headerAt.lastOffsetDelta)
+  batch.writeBigInt64BE(BigInt(first), headerAt.firstTime)
+  batch.writeBigInt64BE(BigInt(last), headerAt.lastTime)
+  batch.writeBigInt64BE(BigInt(producerId), headerAt.producerId)
+  batch.writeInt16BE(producerEpoch, headerAt.producerEpoch)
+  batch.writeInt32BE(firstSequence, headerAt.firstSequence)
+  batch.writeInt32BE(messages.length, headerAt.count)
   records.copy(batch, headerBytes)
-  batch.writeUInt32BE(crc32c(batch.subarray(attributesAt)), crcAt)
+  batch.writeUInt32BE(crc32c(batch.subarray(headerAt.attributes)), headerAt.crc)
   return batch
 }
 

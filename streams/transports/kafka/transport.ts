@@ -20,6 +20,7 @@ import { KafkaClaim } from './claim.ts'
 import { createClient } from './client.ts'
 import { Fetch } from './fetch.ts'
 import { GroupMember } from './group-member.ts'
+import { GroupRoll } from './group-roll.ts'
 import { LogReader } from './log-reader.ts'
 import { KafkaMetrics } from './metrics.ts'
 import { NewestMessages } from './newest-messages.ts'
@@ -212,10 +213,14 @@ export class KafkaTransport implements Transport {
 
   async join(tasks: readonly TaskSpec[], assigned: (claim: Claim) => void): Promise<Membership> {
     this.#checkOpen()
-    if (tasks.length === 0) return { held: [], leave: async () => {} }
+    if (tasks.length === 0) return { held: [], confirm: async () => {}, leave: async () => {} }
+    const { rollFolder } = this.#settings
+    const roll = rollFolder === null ? null : new GroupRoll(rollFolder, this.#asking, this.#settings)
+    const settings = { ...this.#settings, ...(roll && { clientId: roll.clientId }) }
     const member = new GroupMember(tasks, {
-      brokers: new Brokers(this.#kafka, this.#settings),
-      settings: this.#settings,
+      brokers: new Brokers(createClient(settings, this.#sockets.factory), settings),
+      settings,
+      roll,
       metrics: this.metrics,
       takeOver: (task, taker, signal) => this.#takeOver(task, taker, signal),
       assigned,

@@ -66,7 +66,8 @@ export class Watch {
         // Each looks by itself, and finds out which partition it was.
         for (const waiter of asked) waiter.resolve(null)
       }
-      // Those who have got something leave the set first.
+      // Those who have got something leave the set first, and come back at its end: a broker fills its answer in the
+      // order of the question, so nobody is the last for long.
       await new Promise(resolve => setImmediate(resolve))
     }
     this.#waiters.delete(node)

@@ -41,13 +41,6 @@ export interface Broker {
     isolationLevel: 0 | 1
     topics: { topic: string; partitions: { partition: number; timestamp: number }[] }[]
   }): Promise<{ responses: { topic: string; partitions: { partition: number; offset: string }[] }[] }>
-  fetch(request: {
-    isolationLevel: 1
-    maxWaitTime: number
-    minBytes: number
-    maxBytes: number
-    topics: { topic: string; partitions: { partition: number; fetchOffset: string; maxBytes: number }[] }[]
-  }): Promise<{ responses: { topicName: string; partitions: FetchedPartition[] }[] }>
   initProducerId(request: {
     transactionalId: string
     transactionTimeout: number
@@ -83,6 +76,9 @@ export interface Broker {
   }): Promise<{ memberAssignment: Buffer }>
   heartbeat(request: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>
   leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>
+  describeGroups(request: {
+    groupIds: string[]
+  }): Promise<{ groups: { members: { memberId: string; clientId: string }[] }[] }>
 }
 
 /** A request that kafkajs only sends, and from the bytes of its answer to what they say. */
@@ -103,24 +99,6 @@ export interface ProducerIdentity {
   transactionalId: string
   producerId: string
   producerEpoch: number
-}
-
-export interface FetchedPartition {
-  partition: number
-  lastStableOffset: string
-  abortedTransactions: { producerId: string; firstOffset: string }[]
-  messages: FetchedMessage[]
-}
-
-export interface FetchedMessage {
-  offset: string
-  timestamp: string
-  key: Buffer | null
-  value: Buffer | null
-  headers: Record<string, Buffer | string | (Buffer | string)[] | undefined>
-  /** Commit or abort of a transaction. */
-  isControlRecord: boolean
-  batchContext?: { producerId: string; inTransaction: boolean; firstOffset: string; lastOffsetDelta: number }
 }
 
 /**
@@ -154,7 +132,7 @@ const [compress, decompress] = [promisify(zstdCompress), promisify(zstdDecompres
 const leastChunkBytes = 16_384
 const mostChunkBytes = 4 << 20
 /** What is smaller takes less time than the way to another thread. */
-const leastAwayBytes = 32_768
+const leastAwayBytes = { compress: 32_768, decompress: 262_144 }
 
 /** kafkajs knows the number of the codec, but brings none. */
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({
@@ -162,17 +140,18 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   decompress: async (buffer: Buffer) => {
     // Texts take three to five times as much.
     const options = { chunkSize: chunkBytes(5 * buffer.length) }
-    return buffer.length < leastAwayBytes ? zstdDecompressSync(buffer, options) : decompress(buffer, options)
+    return buffer.length < leastAwayBytes.decompress ? zstdDecompressSync(buffer, options) : decompress(buffer, options)
   },
 })
 
 export async function compressZstd(bytes: Buffer): Promise<Buffer> {
-  const options = { chunkSize: chunkBytes(bytes.length) }
-  return bytes.length < leastAwayBytes ? zstdCompressSync(bytes, options) : compress(bytes, options)
+  // Texts shrink to less than half.
+  const options = { chunkSize: chunkBytes(bytes.length / 2) }
+  return bytes.length < leastAwayBytes.compress ? zstdCompressSync(bytes, options) : compress(bytes, options)
 }
 
 function chunkBytes(expectedBytes: number): number {
-  return Math.min(mostChunkBytes, Math.max(leastChunkBytes, expectedBytes))
+  return Math.ceil(Math.min(mostChunkBytes, Math.max(leastChunkBytes, expectedBytes)))
 }
 
 export const zstd = CompressionTypes.ZSTD

@@ -3,13 +3,14 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { Admin } from 'kafkajs'
 import type { BenchGround } from './ground.ts'
-import { noopStage } from './noop.ts'
+import { noopStage, noopTask } from './noop.ts'
 import type { Places, Start } from './systems.ts'
 
 /** The share of the records behind which the clock starts: programs are loaded and warm, tasks are shared out. */
 const warmShare = 0.25
 const pollMs = 20
-const limitMs = 300_000
+/** So long nothing may be committed: a program is stuck, or tells its position elsewhere. */
+const stallMs = 30_000
 
 export interface Measured {
   recordsPerSecond: number
@@ -46,11 +47,10 @@ export const taskProgress: Progress = async ({ pipeline, ends, records }, { name
   const { transport, serde } = pipeline
   const done = await Promise.all(
     ends.map(async (_, partition) => {
-      const stage = noopStage(name)
-      const message = await transport.get('task', `${stage.variant}-${stage.name}-${partition}`)
+      const message = await transport.get('task', noopTask(name, partition))
       if (!message) return 0
       const { positions } = await serde.decode('task', message.value)
-      return positions.find(({ topic }) => topic === stage.input)?.next ?? 0
+      return positions.find(({ topic }) => topic === noopStage(name).input)?.next ?? 0
     }),
   )
   return share(done, ends) * records
@@ -78,15 +78,15 @@ export async function measure(
       const records = await progress(ground, places)
       return { ms: performance.now(), cpuSeconds: sumOf(children.map(cpuSecondsOf)), records }
     }
-    const deadline = performance.now() + limitMs
+    let moved = { ms: performance.now(), records: 0 }
     const reach = async (records: number): Promise<Moment> => {
       for (;;) {
         const now = await moment()
         if (now.records >= records) return now
         const ended = children.find(child => child.exitCode !== null)
         if (ended) throw new Error(`${places.name}: a worker ended with ${ended.exitCode}`)
-        if (now.ms > deadline)
-          throw new Error(`${places.name}: ${now.records} of ${ground.records} records in ${limitMs} ms`)
+        if (now.records > moved.records) moved = now
+        if (now.ms > moved.ms + stallMs) throw new Error(stallOf(ground, places, moved.records))
         await new Promise(resolve => setTimeout(resolve, pollMs))
       }
     }
@@ -100,6 +100,12 @@ export async function measure(
   } finally {
     await Promise.all(children.map(end))
   }
+}
+
+function stallOf(ground: BenchGround, { name, group, output }: Places, records: number): string {
+  const place = ground.name === 'kafka' ? `offsets of group ${group}` : 'its task records'
+  const done = `${Math.round(records)} of ${ground.records} records`
+  return `${name}, which writes ${output}: after ${done} nothing was committed for ${stallMs / 1000} s by ${place}`
 }
 
 async function end(child: ChildProcess): Promise<void> {

@@ -7,6 +7,12 @@ export function noopStage(name: string): Stage {
   return { ...toyStage(article => [toDocument(article)]), variant: name, output: `document.${name}` }
 }
 
+/** Id of the task that works a partition. */
+export function noopTask(name: string, partition: number): string {
+  const stage = noopStage(name)
+  return `${stage.variant}-${stage.name}-${partition}`
+}
+
 export function noopBinding(name: string): StageBinding {
   return new StageBinding(noopStage(name), {}, { prompt: null, model: null, snapshot: null })
 }

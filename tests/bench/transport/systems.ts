@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { brokerNames } from '../../../streams/transports/kafka/options.ts'
 import { download } from '../../services/download.ts'
 import type { BenchGround } from './ground.ts'
+import { noopTask } from './noop.ts'
 
 export type SystemName = 'situ embedded' | 'situ kafka' | 'kafkajs' | 'kafka streams'
 
@@ -15,8 +17,9 @@ export interface Places {
 }
 
 export function placesOf(system: SystemName, { config }: BenchGround, name: string): Places {
-  if (!system.startsWith('situ')) return { name, group: `${config.prefix}-${name}`, output: `${config.prefix}.${name}` }
-  return { name, group: `${config.prefix}-main-${name}-toy`, output: `document.${name}` }
+  const { prefix = '' } = config
+  if (!system.startsWith('situ')) return { name, group: `${prefix}-${name}`, output: `${prefix}.${name}` }
+  return { name, group: brokerNames.lag(prefix, noopTask(name, 0)), output: `document.${name}` }
 }
 
 /** Starts one worker. */

@@ -14,6 +14,9 @@ describe('checkComplete', () => {
     'Write a letter about the delay (',
     'Correct this code:\n\n```js\nlet a = [1, 2',
     'Write a letter about the damage, and how large a dam',
+    'Translate this: "The ferry leaves at nine, and it is',
+    'Translate this: “The ferry leaves at nine.',
+    'List all ports (harbours with a pier and',
     'Schreibe einen Brief über die Verspätung und über',
   ])('finds the gap or the end in the middle of %j', text => {
     expect(checkComplete(text, '')).toMatchObject({ ok: false, evidence: expect.any(String) })
@@ -23,6 +26,8 @@ describe('checkComplete', () => {
     'Write a letter about the delay',
     'Write a mail with the placeholders [name] and {{date}}.',
     'Build a TODO list in Rust.',
+    'Is a screen of 27" large enough for two windows?',
+    'Übersetze „Die Fähre fährt um neun.“ ins Dänische.',
     'Why do designers still use "Lorem ipsum dolor sit amet"?',
     'Explain `{{label}}` and `[name]` in this template engine.',
     'Improve this e-mail.\n\nHi [name],\n\nthe meeting is on Friday and there will be cake for all of us.\n\n[signature]',

@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs'
-import { leasePath } from '../../../streams/transports/embedded/lease-file.ts'
+import { leasePath } from '../../../streams/sqlite/lease-file.ts'
 import { testTransport } from '../../contracts/transport.ts'
 import { DataFolder } from './data-folder.ts'
 

@@ -19,6 +19,7 @@ import {
   readAll,
   takeMessages,
   taskRecord,
+  textOf,
 } from '../../contracts/transport/fixture.ts'
 import { kafkaServices } from '../../support/kafka.ts'
 import { KafkaFixture } from './kafka-fixture.ts'
@@ -41,6 +42,24 @@ async function foreign(options: Parameters<typeof fixture.kafka.producer>[0] = {
   await producer.connect()
   return producer
 }
+
+describe('an open transaction of another writer', () => {
+  it('never brings an earlier value back', async () => {
+    const transport = await fixture.open()
+    const topic = await makeCompactedTopic(transport)
+    await transport.produce([outgoing(topic, 'task', { value: Buffer.from('one') })])
+    const options = { idempotent: true, maxInFlightRequests: 1, transactionalId: `${fixture.prefix}-dead` }
+    const transaction = await (await foreign(options)).transaction()
+    await transaction.send({ topic: `${fixture.prefix}.${topic}`, messages: [{ key: 'other', value: 'open' }] })
+    await transport.produce([outgoing(topic, 'task', { value: Buffer.from('two') })])
+    const other = await fixture.open()
+    const newest = other.get(topic, 'task')
+    // It gives up waiting after a while, and began later.
+    expect(await other.bounds(topic, 0)).toEqual({ start: 0, end: 2 })
+    await transaction.abort()
+    expect(textOf(await newest)).toBe('two')
+  })
+})
 
 describe('aborted transactions', () => {
   const settings = { idempotent: true, maxInFlightRequests: 1, transactionalId: 'foreign' }

@@ -31,6 +31,7 @@ function createMember(fenced: Promise<void>) {
   const member: GroupMember = new GroupMember(tasks, {
     brokers: new Brokers(fixture.kafka, settings),
     settings,
+    roll: null,
     metrics,
     takeOver: async task => {
       asked++

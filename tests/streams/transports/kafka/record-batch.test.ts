@@ -2,23 +2,26 @@ import { createRequire } from 'node:module'
 import { describe, expect, it } from 'vitest'
 import { decodePage } from '../../../../streams/transports/kafka/page.ts'
 import { encodeBatch } from '../../../../streams/transports/kafka/record-batch.ts'
-import type { FetchedMessage } from '../../../../streams/transports/kafka/wire.ts'
 import type { OutgoingMessage } from '../../../../streams/transports/transport.ts'
 
 const require = createRequire(import.meta.url)
 const Decoder = require('kafkajs/src/protocol/decoder.js') as new (bytes: Buffer) => object
-const decodeBatch = require('kafkajs/src/protocol/recordBatch/v0/decoder.js') as (
-  decoder: object,
-) => Promise<{ records: FetchedMessage[]; inTransaction: boolean; producerEpoch: number; firstSequence: number }>
+const decodeBatch = require('kafkajs/src/protocol/recordBatch/v0/decoder.js') as (decoder: object) => Promise<{
+  records: { key: Buffer | null }[]
+  inTransaction: boolean
+  producerEpoch: number
+  firstSequence: number
+}>
 
 const identity = { producerId: '123456789012', producerEpoch: 7, firstSequence: 41 }
 const place = { topic: 'small', partition: 3, offset: 0 }
 
 /** What kafkajs reads, and what our reader makes of it. */
 async function roundTrip(messages: readonly OutgoingMessage[], now: number) {
-  const batch = await decodeBatch(new Decoder(await encodeBatch(messages, identity, now)))
-  const fetched = { partition: 3, lastStableOffset: '0', abortedTransactions: [], messages: batch.records }
-  return { batch, messages: decodePage(place, fetched).messages }
+  const batches = await encodeBatch(messages, identity, now)
+  const batch = await decodeBatch(new Decoder(batches))
+  const fetched = { partition: 3, errorCode: 0, stable: 0, aborted: [], batches }
+  return { batch, messages: (await decodePage(place, fetched)).messages }
 }
 
 function message(key: string, more: Partial<OutgoingMessage> = {}): OutgoingMessage {
@@ -39,6 +42,7 @@ describe('encodeBatch', () => {
     ]
     const { batch, messages } = await roundTrip(sent, now)
     expect(batch).toMatchObject({ ...identity, inTransaction: true })
+    expect(batch.records.map(({ key }) => String(key))).toEqual(sent.map(({ key }) => key))
     expect(messages).toEqual(
       sent.map(({ topic, partition, key, value, parent = null, timestamp = now }, offset) => {
         return { topic, partition, key, value, parent, timestamp, offset }

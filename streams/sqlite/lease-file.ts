@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { messageOf, SituError } from '../../../schemas/errors.ts'
-import { isBusy, toSituError } from '../../sqlite/sqlite-error.ts'
+import { messageOf, SituError } from '../../schemas/errors.ts'
+import { isBusy, toSituError } from './sqlite-error.ts'
 
 /** A lock that the system frees when the process dies, however it dies: SQLite's, on an empty file of its own. */
 export class LeaseFile {
