@@ -102,7 +102,8 @@ async function kill(options: ScriptOptions, folder: string, services: Services |
     const wanted = await idsOf(clean)
     const found = await idsOf(ground)
     const [left, right] = [await contentsOf(clean), await contentsOf(ground)]
-    const different = [...left].filter(([id, content]) => right.get(id) !== content).length
+    // Those that only one of the runs has are judged by their ids.
+    const different = [...left].filter(([id, content]) => right.has(id) && right.get(id) !== content).length
     const inFlight = states.reduce((total, state) => total + state.inFlight, 0)
     const { calls } = slow
     const asked = new Set(calls.map(({ fingerprint }) => fingerprint))
