@@ -1,6 +1,6 @@
 import { attribute } from './attribute.ts'
 import { conceive } from './conceive.ts'
-import { decontaminateInstruction } from './decontaminate.ts'
+import { decontaminateInstruction, decontaminateReal } from './decontaminate.ts'
 import { dedupeDocument, dedupeInstruction, dedupeReal } from './dedupe.ts'
 import { examine } from './examine.ts'
 import { extract } from './extract.ts'
@@ -26,6 +26,7 @@ export const operators = {
   score: scoreInstruction,
   // The branch of demonstrations, which begins at people's instructions.
   'dedupe-real': dedupeReal,
+  'decontaminate-real': decontaminateReal,
   'score-real': scoreReal,
   conceive,
   retrieve,

@@ -5,7 +5,16 @@ import type { Config } from './config.ts'
 import { holding, writeHeld } from './held-tasks.ts'
 import type { Pipeline } from './pipeline.ts'
 import { endsOf } from './replay.ts'
-import { checkOperators, excludes, layOut, mainVariant, replacedBy, type Stage, stages } from './topology.ts'
+import {
+  checkOperators,
+  commonNouns,
+  excludes,
+  layOut,
+  mainVariant,
+  replacedBy,
+  type Stage,
+  stages,
+} from './topology.ts'
 import { createOwnTopics, readVariants, toRecord, type Variants } from './variants.ts'
 
 const pollMs = 500
@@ -20,9 +29,12 @@ const maxTries = 30
  */
 export function wantedOperators(names: readonly string[], { operators, settings }: Config): OperatorName[] {
   checkOperators(names)
-  const isWanted = ({ name, operator }: Stage) =>
-    names.includes(name) || operators[name]?.enabled || (operator.benchmarks && settings.benchmarks.length > 0)
-  const wanted = stages.flatMap(stage => (stage.operator.optional && isWanted(stage) ? [stage.name] : []))
+  const optional = stages.filter(({ operator }) => operator.optional)
+  const asked = optional.filter(({ name }) => names.includes(name) || operators[name]?.enabled)
+  const there = [...commonNouns, ...asked.map(({ operator }) => operator.to)]
+  const isGiven = ({ operator: { benchmarks, from } }: Stage) =>
+    benchmarks && settings.benchmarks.length > 0 && there.includes(from)
+  const wanted = optional.filter(stage => asked.includes(stage) || isGiven(stage)).map(({ name }) => name)
   const second = wanted.find(name => wanted.some(other => excludes(name, other)))
   const first = wanted.find(name => second !== undefined && excludes(name, second))
   if (first) throw new SituError('USAGE', `${second} and ${first} exclude each other: they have one place in the chain`)
@@ -89,6 +101,7 @@ async function extend(
 ): Promise<void> {
   const laid = layOut(main.stages, wanted)
   const added = laid.filter(({ name }) => !main.stages.some(own => own.name === name))
+  checkInputs(laid, added)
   const replaced = main.stages.filter(own => !laid.some(({ name }) => name === own.name))
   const moved = main.stages.filter(own => laid.some(({ name, input }) => name === own.name && input !== own.input))
   await holding(pipeline, [...replaced, ...moved], async checkHeld => {
@@ -109,6 +122,15 @@ async function extend(
     const record = { ...common, origin, stages: [...kept, ...records] }
     await writeHeld(pipeline, new Map([[mainVariant, record]]), now, checkHeld)
   })
+}
+
+/** @throws {SituError} USAGE for a stage whose input nobody writes. */
+function checkInputs(laid: readonly Stage[], added: readonly Stage[]): void {
+  const written: readonly string[] = [...commonNouns, ...laid.map(({ output }) => output)]
+  const lost = added.find(({ input }) => !written.includes(input))
+  const writer = stages.find(({ output }) => output === lost?.input)
+  if (!lost || !writer) return
+  throw new SituError('USAGE', `${lost.name} reads ${lost.input}, which ${writer.name} writes: ask for that one too`)
 }
 
 /** What a stage has worked of its former input would be worked again, or never, from the new one. */

@@ -28,33 +28,38 @@ const short = {
 export const recipes = {
   paper: {
     summary: 'the method as published, parameters included',
-    about: 'Two calls for each document, with prompts of up to 7,500 tokens.',
-    operators: [],
-    options: { situate: asPublished, instruct: asPublished },
+    about:
+      'Two calls for each document, with prompts of up to 7,500 tokens, and one to judge the instruction. Instructions ' +
+      'of people (situ ingest --as real-instruction) become demonstrations, with up to four calls each.',
+    operators: ['score', 'dedupe-real', 'score-real', 'conceive', 'retrieve', 'attribute'],
+    options: {
+      situate: asPublished,
+      instruct: asPublished,
+      score: { minimumScore: 3 },
+      'score-real': { minimumScore: 7 },
+    },
   },
   cheap: {
-    summary: 'short prompts, few demonstrations, no call for repeats',
+    summary: 'one call for each document, with a short prompt',
     about: 'Near-duplicate documents are dropped before a model sees them; prompts of up to 3,000 tokens.',
-    operators: ['examine'],
+    operators: ['write', 'examine'],
     options: {
       'dedupe-document': { nearDuplicates: true },
       examine: { dropFor: ['refusal_or_meta', 'incomplete'] },
-      situate: short,
-      instruct: short,
       write: short,
-      'write-plain': short,
     },
   },
   careful: {
-    summary: 'as paper, with personal data masked and every instruction examined',
+    summary: 'personal data masked, every instruction examined and judged',
     about:
       'What goes to a model has no e-mail addresses, phone numbers, IP addresses, card numbers or IBANs in it; ' +
       'instructions that lean on a text which is not there, or have other faults, are dropped.',
-    operators: ['mask', 'examine'],
+    operators: ['mask', 'examine', 'score'],
     options: {
       'dedupe-document': { nearDuplicates: true },
       situate: asPublished,
       instruct: asPublished,
+      score: { minimumScore: 5, require: ['specificity', 'problemSolving', 'technicalAccuracy'] },
       examine: {
         dropFor: ['not_self_contained', 'not_grounded', 'copied', 'refusal_or_meta', 'incomplete', 'wrong_length'],
       },
