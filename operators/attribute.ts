@@ -3,17 +3,12 @@ import type { Grounding } from '../schemas/records.ts'
 import { type Composition, compose, groundingOptions, line, materialOf } from './composition.ts'
 import type { Material, Operator } from './operator.ts'
 import { ask } from './reply.ts'
+import { situationReply } from './situate.ts'
 
 /** What the model answers. The descriptions stand in the prompt's sample too: a reply that repeats one is no reply. */
 export const attributionReply = z.object({
   domain: z.string().describe('One to three words.'),
-  user: z.string().describe('Who the person is.'),
-  motivation: z.string().describe('Why now.'),
-  scene: z.string().describe('One paragraph.'),
-  ability: z.string().describe('What to be able to do.'),
-  knowledge: z.string().describe('What to know.'),
-  extraInformation: z.string().describe('What the person supplies.'),
-  output: z.string().describe('What the person wants back.'),
+  ...situationReply.shape,
   thought: z.string().describe('What makes it hard and what it must carry.'),
 })
 
