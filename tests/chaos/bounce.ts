@@ -22,7 +22,7 @@ async function bounceAll(run: FaultRun, options: ScriptOptions): Promise<Figure[
   const portion = sizeOf(options, 'portion', options.short ? 50 : 501)
   const bounces = sizeOf(options, 'bounces', options.short ? 2 : 6)
   const downSeconds = sizeOf(options, 'down', options.short ? 5 : 120)
-  const latencyMs = sizeOf(options, 'latency', options.short ? 500 : 200)
+  const latencyMs = sizeOf(options, 'latency', options.short ? 1_000 : 200)
   const three = run.ground('bounce')
   const ground = { flags: [...three.flags, '--replication', '3'], config: { ...three.config, replication: '3' } }
   const feed = new Feed(run, ground, documents, portion)
@@ -31,8 +31,9 @@ async function bounceAll(run: FaultRun, options: ScriptOptions): Promise<Figure[
   const start = () => run.start(ground, ['--follow', '--concurrency', String(concurrency)], latencyMs)
   const workers = [start(), start()]
   const fed = feed.untilStopped()
-  // Evenly over the work.
-  const turn = (number: number) => untilCalls(ground, (2 * documents * (number + 0.5)) / (bounces + 1.5))
+  // Evenly over the work, of which enough is left for the time when all are down.
+  const last = 2 * documents * (options.short ? 0.5 : 0.85)
+  const turn = (number: number) => untilCalls(ground, (last * (number + 0.5)) / (bounces + 0.5))
   await turn(0)
   const firstDownAt = Date.now()
   for (let bounce = 0; bounce < bounces; bounce++) {
