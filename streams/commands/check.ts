@@ -8,11 +8,12 @@ import { type Noun, schemas } from '../../schemas/records.ts'
 import { loadPrompt } from '../bind.ts'
 import type { Config } from '../config.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
+import { firstLine, wantedOperators } from '../main-line.ts'
 import { createModels } from '../models/index.ts'
 import { examineBrokers, isOnKafka, openPipeline, openRegistry, subjectOf } from '../pipeline.ts'
 import { defineCommand } from '../terminal/command.ts'
 import { describeDifferences } from '../terminal/describe-topics.ts'
-import { stages, topicNouns, topicSpecs } from '../topology.ts'
+import { topicNouns, topicSpecs } from '../topology.ts'
 import type { Examination } from '../transports/kafka/index.ts'
 
 /** Less is no document worth asking about. */
@@ -30,7 +31,15 @@ export const command = defineCommand({
     'checks configuration, prompts, schemas, data folder or brokers and registry, and model endpoint; nothing is read or paid',
   usage: '[--no-call]',
   words: { min: 0, max: 0 },
-  settings: ['model', 'modelTimeoutSeconds', 'standInLatencyMs', 'partitions', ...kafkaSettingNames],
+  settings: [
+    'model',
+    'recipe',
+    'benchmarks',
+    'modelTimeoutSeconds',
+    'standInLatencyMs',
+    'partitions',
+    ...kafkaSettingNames,
+  ],
   reportsProblems: true,
   options: {
     noCall: z.boolean().default(false).describe('Leave out the one call to each model endpoint.'),
@@ -83,7 +92,7 @@ function chooseModels(config: Config): Models {
   const choose = createModels(config)
   const byOperator = new Map<string, Model>()
   const problems: Finding[] = []
-  for (const { name, operator } of stages) {
+  for (const { name, operator } of firstLine(wantedOperators([], config))) {
     const own = config.operators[name]?.model
     if (!operator.prompt || (own ?? config.settings.model) === undefined) continue
     try {
@@ -98,7 +107,7 @@ function chooseModels(config: Config): Models {
 /** Placeholders, and whether the fixed part leaves room for a document in the model's context. */
 function checkPrompts(config: Config, { byOperator }: Models): Finding[] {
   const tokenizer = createTokenizer()
-  return stages.flatMap((stage): Finding[] => {
+  return firstLine(wantedOperators([], config)).flatMap((stage): Finding[] => {
     if (!stage.operator.prompt) return []
     const what = `prompt of ${stage.name}`
     try {

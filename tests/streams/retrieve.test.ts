@@ -27,7 +27,9 @@ function configure(more: object = {}): Config {
 
 async function begin(keywords: readonly string[][], config: Config) {
   const pipeline = await memoryPipeline()
-  const [stage] = chooseStages(await extendMainLine(pipeline, config, ['conceive', 'retrieve']), ['retrieve'])
+  const [stage] = chooseStages(await extendMainLine(pipeline, config, ['dedupe-real', 'conceive', 'retrieve']), [
+    'retrieve',
+  ])
   if (!stage) throw new Error('retrieve is not in the line')
   await writeConcepts(pipeline, keywords)
   return { pipeline, stage }
