@@ -259,7 +259,8 @@ export class KafkaTransport implements Transport {
     const found = await this.#admin.find()
     return Promise.all(
       found.map(async ({ name, partitions, config }) => {
-        const bounds = (await this.#fetch.allBounds(name)).map(place => ({ topic: name, ...place }))
+        const all = await this.#fetch.allBounds(name)
+        const bounds = all.map(({ partition, start, end }) => ({ topic: name, partition, start, end }))
         const none = bounds.every(({ end }) => end === 0) ? 0 : null
         const compacted = config.get('cleanup.policy')?.includes('compact') ?? false
         const info = { name, partitions, compacted, records: none, written: none, bytes: null, newest: null }
