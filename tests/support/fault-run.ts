@@ -133,8 +133,7 @@ export async function outcomeFigures(ground: Ground, wanted: Ids, own = (ids: Id
  * What the task records tell afterwards; on Kafka only, where all of them are kept.
  *
  * @param from - ms, start of the work.
- * @param kills - ms. Killed in a row, the owners of a partition may leave it idle for longer than one of them does: the
- *   goal is for the time between two kills.
+ * @param kills - ms. The time between two of them is told apart from that over owners of a partition killed in a row.
  */
 export async function historyFigures(
   ground: Ground,
@@ -148,9 +147,10 @@ export async function historyFigures(
   const whole = history.longestIdle({ from })
   if (kills.length > 0) console.log(`over kills in a row: ${whole.task}, ${whole.seconds.toFixed(1)} s`)
   tellWhatHappened(whole, kills, workers)
+  const goal = { most: mostIdleSeconds }
   return [
-    { name: 'longest idle time of a partition', value: seconds, unit: 's', goal: { most: mostIdleSeconds } },
-    ...(kills.length > 0 ? [{ name: 'longest idle time over kills in a row', value: whole.seconds, unit: 's' }] : []),
+    { name: 'longest idle time of a partition', value: seconds, unit: 's', goal },
+    ...(kills.length > 0 ? [{ name: 'longest idle time over kills in a row', value: whole.seconds, unit: 's', goal }] : []),
     ...rewoundFigures(history),
   ]
 }
