@@ -150,7 +150,9 @@ export async function historyFigures(
   const goal = { most: mostIdleSeconds }
   return [
     { name: 'longest idle time of a partition', value: seconds, unit: 's', goal },
-    ...(kills.length > 0 ? [{ name: 'longest idle time over kills in a row', value: whole.seconds, unit: 's', goal }] : []),
+    ...(kills.length > 0
+      ? [{ name: 'longest idle time over kills in a row', value: whole.seconds, unit: 's', goal }]
+      : []),
     ...rewoundFigures(history),
   ]
 }
