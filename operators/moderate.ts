@@ -25,7 +25,7 @@ const optionsSchema = instructionOptions.extend({
     .array(z.string().min(1))
     .default([])
     .describe(
-      'Categories for which an instruction is dropped as unsafe, or any for whatever is flagged; without any, all go on with their labels.',
+      'Categories for which an instruction is dropped as unsafe; any stands for whatever is flagged. Default: none, labels alone.',
     ),
   threshold: z
     .number()

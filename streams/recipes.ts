@@ -66,9 +66,9 @@ export const recipes = {
   careful: {
     summary: 'personal data masked, every instruction examined, moderated and judged',
     about:
-      'Two calls for each document, one to look for harm in the instruction, and one to judge it. What goes to a model ' +
+      'Four calls for each document: situation, instruction, a look for harm, and a judgement. What goes to a model ' +
       'has no e-mail addresses, phone numbers, IP addresses, card numbers or IBANs in it; instructions that lean on a ' +
-      'text which is not there, or have other faults, are dropped, and so are those that may do harm. Advice, elections, ' +
+      'text which is not there, or have other faults, are dropped, as are those that may do harm. Advice, elections, ' +
       'copyright and defamation are labelled only: ordinary pages are about them.',
     operators: ['mask', 'examine', 'moderate', 'score'],
     options: {
