@@ -100,9 +100,9 @@ async function drain(run: FaultRun, options: ScriptOptions, drainSeconds: number
         // What the deadline has cut off, at most.
         goal: { most: isWhole ? 0 : open },
       },
-      { name: 'calls made again for what was committed', value: again, goal: { most: 0 } },
+      { name: 'calls made again for what was committed', value: Math.max(0, again), goal: { most: 0 } },
       // A reply that came too late for the commit is kept for the next start.
-      { name: 'calls needed and not made', value: -again, goal: { most: replies - committed } },
+      { name: 'calls needed and not made', value: Math.max(0, -again), goal: { most: replies - committed } },
       ...(await outcomeFigures(ground, wanted)),
     ]
   } finally {
