@@ -41,9 +41,10 @@ export function bindStages(
     if (operator.search) search ??= createSearch(config)
     const options = own?.options ?? {}
     const asks = operator.prompt && (operator.asksModel?.(options) ?? true)
+    const embeds = (operator.embeds && embedder?.model) || null
     return new StageBinding(stage, options, {
       prompt: asks ? loadPrompt(stage, files.get(stage.name) ?? own?.prompt) : null,
-      model: asks ? models(stage.name, own?.model) : null,
+      model: asks ? models(stage.name, own?.model) : embeds,
       snapshot: operator.demonstrations ? snapshot : null,
       ...(operator.benchmarks && benchmarks && { benchmarks }),
       ...(operator.search && search && { search }),

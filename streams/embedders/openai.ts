@@ -1,12 +1,12 @@
 import { z } from 'zod'
-import type { Embedder } from '../../operators/embedder.ts'
+import { bytesOf, type Embedder, vectorOf } from '../../operators/embedder.ts'
 import type { Model, ModelReply, ModelRequest, Parameters } from '../../operators/model.ts'
 import { type ClientOptions, OpenAiClient } from '../models/openai/client.ts'
-import { directCaller } from '../spending/caller.ts'
-import type { EmbeddingCalls, StageEmbedder } from './embedder.ts'
+import type { EmbeddingCall, StageEmbedder } from './embedder.ts'
 
 /** Texts in one call: endpoints take 100 and more, some of them not many tokens at once. */
 const batchTexts = 32
+/** Of the models that take the most; what a model of the configuration takes goes before it. */
 const contextTokens = 8_192
 const ownParameters = ['model', 'input', 'encoding_format']
 
@@ -17,6 +17,11 @@ const answer = z.object({
   usage: z.object({ prompt_tokens: z.number() }).nullish(),
 })
 
+export interface EmbedderOptions extends ClientOptions {
+  /** Tokens that the model takes of a text, where the configuration tells it. */
+  contextTokens?: number
+}
+
 /**
  * The embeddings of an endpoint as a model: each message is a text, the reply is JSON of their vectors (Float32, base64).
  * So its calls go through the layers that all calls go through: limits, cache of paid replies, budget.
@@ -25,15 +30,16 @@ class EmbeddingModel implements Model {
   readonly endpoint: string
   readonly model: string
   readonly parameters: Parameters
-  readonly contextTokens = contextTokens
+  readonly contextTokens: number
   readonly replyTokens = 1
   readonly #client: OpenAiClient
 
-  constructor(options: ClientOptions) {
+  constructor(options: EmbedderOptions) {
     this.#client = new OpenAiClient(options, ownParameters)
     this.endpoint = options.endpoint
     this.model = options.model
     this.parameters = options.parameters
+    this.contextTokens = Math.min(contextTokens, options.contextTokens ?? contextTokens)
   }
 
   async complete({ messages, signal }: ModelRequest): Promise<ModelReply> {
@@ -58,11 +64,13 @@ class EmbeddingModel implements Model {
     }
     const { data, ...rest } = parsed.data
     const byIndex = Array.from({ length: count }, (_, index) => data.find(one => one.index === index)?.embedding)
-    const encoded = byIndex.flatMap(embedding => (embedding === undefined ? [] : encode(embedding)))
-    if (encoded.length === count && new Set(encoded.map(({ length }) => length)).size === 1) {
-      return { ...rest, vectors: encoded }
+    const found = byIndex.flatMap(embedding => (embedding === undefined ? [] : [toVector(embedding)]))
+    if (found.length !== count || new Set(found.map(({ length }) => length)).size !== 1) {
+      throw this.#client.failures.broken(`${found.length} embeddings of one length for ${count} texts`, text)
     }
-    throw this.#client.failures.broken(`${encoded.length} embeddings of one length for ${count} texts`, text)
+    const units = found.flatMap(vector => toUnit(vector) ?? [])
+    if (units.length === count) return { ...rest, vectors: units.map(vector => bytesOf(vector).toString('base64')) }
+    throw this.#client.failures.broken(`${count - units.length} of ${count} embeddings have no direction`, text)
   }
 }
 
@@ -70,16 +78,14 @@ class EmbeddingModel implements Model {
 export class OpenAiEmbedder implements StageEmbedder {
   readonly name: string
   readonly model: Model
-  readonly #calls: EmbeddingCalls
   #dimensions: number
 
   /** @throws {SituError} CONFIGURATION_INVALID */
-  constructor(options: ClientOptions) {
+  constructor(options: EmbedderOptions) {
     this.model = new EmbeddingModel(options)
     const { dimensions } = options.parameters
     this.#dimensions = typeof dimensions === 'number' ? dimensions : 0
     this.name = dimensions === undefined ? options.model : `${options.model}-${dimensions}`
-    this.#calls = { caller: directCaller, operator: 'embed', rank: 0, draining: new AbortController().signal }
   }
 
   /** 0 until the endpoint has told it, where the parameter is not set. */
@@ -87,26 +93,25 @@ export class OpenAiEmbedder implements StageEmbedder {
     return this.#dimensions
   }
 
+  get contextTokens(): number {
+    return this.model.contextTokens
+  }
+
   embed(texts: readonly string[], signal: AbortSignal): Promise<Float32Array[]> {
-    return this.#embed(texts, signal, this.#calls)
+    return this.#embed(texts, signal, request => this.model.complete({ ...request, sample: 0, signal }))
   }
 
-  through(calls: EmbeddingCalls): Embedder {
+  through(call: EmbeddingCall, contextTokens = this.contextTokens): Embedder {
     const { name, dimensions } = this
-    return { name, dimensions, embed: (texts, signal) => this.#embed(texts, signal, calls) }
+    return { name, dimensions, contextTokens, embed: (texts, signal) => this.#embed(texts, signal, call) }
   }
 
-  async #embed(
-    texts: readonly string[],
-    signal: AbortSignal,
-    { caller, ...calls }: EmbeddingCalls,
-  ): Promise<Float32Array[]> {
+  async #embed(texts: readonly string[], signal: AbortSignal, call: EmbeddingCall): Promise<Float32Array[]> {
     const all: Float32Array[] = []
     for (let at = 0; at < texts.length; at += batchTexts) {
       const messages = texts.slice(at, at + batchTexts).map(content => ({ role: 'user' as const, content }))
-      const replySchema = { name: 'embeddings', schema: {} }
-      const { reply } = await caller.call({ ...calls, model: this.model, messages, replySchema, sample: 0, signal })
-      all.push(...vectors.parse(parse(reply.text)).map(decode))
+      const { text } = await call({ messages, replySchema: { name: 'embeddings', schema: {} } }, signal)
+      all.push(...vectors.parse(parse(text)).map(base64 => vectorOf(Buffer.from(base64, 'base64'))))
     }
     this.#dimensions = all[0]?.length ?? this.#dimensions
     return all
@@ -121,15 +126,13 @@ function parse(text: string): unknown {
   }
 }
 
-/** As base64, made a vector of length 1. Endpoints that send base64 though lists were asked for send Float32. */
-function encode(embedding: string | number[]): string {
-  const vector = typeof embedding === 'string' ? decode(embedding) : Float32Array.from(embedding)
-  const length = Math.hypot(...vector)
-  const unit = length === 0 ? vector : vector.map(value => value / length)
-  return Buffer.from(unit.buffer).toString('base64')
+/** Endpoints that send base64 though lists were asked for send Float32. */
+function toVector(embedding: string | number[]): Float32Array {
+  return typeof embedding === 'string' ? vectorOf(Buffer.from(embedding, 'base64')) : Float32Array.from(embedding)
 }
 
-function decode(text: string): Float32Array {
-  const bytes = Uint8Array.from(Buffer.from(text, 'base64'))
-  return new Float32Array(bytes.buffer, 0, Math.floor(bytes.byteLength / Float32Array.BYTES_PER_ELEMENT))
+/** The vector with length 1; null for one of zeros, or of what are no numbers. */
+function toUnit(vector: Float32Array): Float32Array | null {
+  const length = Math.hypot(...vector)
+  return length > 0 && Number.isFinite(length) ? vector.map(value => value / length) : null
 }

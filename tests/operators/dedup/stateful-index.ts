@@ -63,9 +63,7 @@ export function testStatefulIndex(name: string, create: () => StatefulIndex): vo
 
     it('takes back the pending entries from a number on, and keeps those before it', () => {
       const index = create()
-      const texts = ['a', 'b', 'c'].map(
-        topic => `${topic} text that is long enough to have shingles of its own ${topic}`,
-      )
+      const texts = [1, 2, 3].map(seed => text(seed))
       index.insert('a', texts[0] ?? '')
       const before = index.pendingSize
       index.insert('b', texts[1] ?? '')
