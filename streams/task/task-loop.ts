@@ -114,6 +114,7 @@ export class TaskLoop {
       lastFetch: this.#lastFetch,
       lastCommit: this.#lastCommit,
       uncommittedSince: this.#uncommittedSince,
+      openings: this.#restored?.committer.openings ?? null,
     }
   }
 
