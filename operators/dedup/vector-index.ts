@@ -5,7 +5,9 @@ import { bytesOf, vectorOf } from '../embedder.ts'
 import { checkEntry, exactBytes, KeptRecords } from './kept-records.ts'
 import type { StatefulIndex, Twin } from './near-duplicate-index.ts'
 import { UnitVectors } from './unit-vectors.ts'
-import { lengthSlack } from './vector-query.ts'
+
+/** What the squares of a vector may add up to more or less than 1: Float32 rounds to a tenth of it. */
+const lengthSlack = 1e-6
 
 /**
  * Near-duplicates by meaning: the cosine to the nearest kept vector decides.

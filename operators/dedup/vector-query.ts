@@ -1,65 +1,72 @@
 /** Dimensions that are added up before the vectors are looked at again. */
 export const stepDimensions = 16
-/** What the squares of a vector may add up to more or less than 1: Float32 rounds to a tenth of it. */
-export const lengthSlack = 1e-6
 
 /**
- * A vector that is looked for, its largest numbers first, and what a near vector must have of the sum by each step.
+ * A vector that is looked for, its part across a direction, the largest numbers first, and what the rest of it can add.
  *
- * By then its squares add up to E, the rest of them to R. A vector v of length 1 that has d of the sum has squares of
- * at least d² / E in these dimensions, hence at most 1 - d² / E in the others, and so the whole sum is at most
- * d + √(R (1 - d² / E)) (Cauchy and Schwarz). Where that is the threshold t, d is the floor: (t E - √(E R (E + R - t²)))
- * / (E + R). The largest numbers first makes E grow, and with it the floor, as fast as can be.
+ * With a direction m of length 1, a vector q is a m + q', another one v is b m + v', and their dot product is a b + q'v'.
+ * Of q'v' the numbers that are not added up yet can make at most |rest of q'| |v'| (Cauchy and Schwarz). The largest
+ * first makes that rest small soon, and the direction that most vectors have in common takes out what they owe to it:
+ * vectors of many models are all alike by it.
  */
 export class VectorQuery {
-  readonly vector: Float32Array
-  readonly threshold: number
   /** Dimensions with a number other than 0, that with the largest first, and those numbers; filled up to whole steps. */
   readonly dimensions: Int32Array
   readonly values: Float64Array
-  /** By step: vectors with less of the sum are not near. */
-  readonly floors: Float64Array
+  /** By step: length of what is not added up yet. */
+  readonly rests: Float64Array
+  /** By step: what a vector's b counts, where the products of the numbers so far are those with v and not with v'. */
+  readonly leanings: Float64Array
 
-  constructor(vector: Float32Array, threshold: number) {
-    this.vector = vector
-    this.threshold = threshold
-    const order = largestFirst(vector)
+  /** @param direction - Of length 1, or of zeros. */
+  constructor(vector: Float32Array, direction: Float64Array) {
+    const along = dot(vector, direction)
+    const across = Float64Array.from(vector)
+    for (let at = 0; at < across.length; at += 1) across[at] = (across[at] ?? 0) - along * (direction[at] ?? 0)
+    const order = largestFirst(across)
     const steps = Math.ceil(order.length / stepDimensions)
     this.dimensions = new Int32Array(steps * stepDimensions)
     this.dimensions.set(order)
     this.values = new Float64Array(steps * stepDimensions)
-    for (const [at, dimension] of order.entries()) this.values[at] = vector[dimension] ?? 0
-    this.floors = floorsOf(this.values, threshold)
+    this.rests = new Float64Array(steps)
+    this.leanings = new Float64Array(steps)
+    for (let at = 0; at < order.length; at += 1) this.values[at] = across[order[at] ?? 0] ?? 0
+    let squares = 0
+    for (let at = this.values.length - 1; at >= 0; at -= 1) {
+      if ((at + 1) % stepDimensions === 0) this.rests[(at + 1) / stepDimensions - 1] = Math.sqrt(squares)
+      squares += (this.values[at] ?? 0) ** 2
+    }
+    let leaning = along
+    for (let at = 0; at < this.values.length; at += 1) {
+      leaning -= (this.values[at] ?? 0) * (direction[this.dimensions[at] ?? 0] ?? 0)
+      if ((at + 1) % stepDimensions === 0) this.leanings[(at + 1) / stepDimensions - 1] = leaning
+    }
   }
 
   get steps(): number {
-    return this.floors.length
+    return this.rests.length
   }
 }
 
-/** By their bits, which stand in the order of the numbers; the last ones give way to the dimension. */
-function largestFirst(vector: Float32Array): Int32Array {
-  const bits = new Uint32Array(Float32Array.from(vector, Math.abs).buffer)
-  const room = 2 ** Math.ceil(Math.log2(vector.length))
-  const keys = bits.map((value, dimension) => value - (value % room) + dimension).sort()
-  const order = Int32Array.from(keys, key => key % room).reverse()
-  let last = order.length
-  while (last > 0 && vector[order[last - 1] ?? 0] === 0) last -= 1
-  return order.subarray(0, last)
+/** Sorted by their bits in Float32, which stand in the order of the numbers; the last bits give way to the dimension. */
+function largestFirst(numbers: Float64Array): Int32Array {
+  const keys = new Uint32Array(Float32Array.from(numbers).map(Math.abs).buffer)
+  const below = 2 ** Math.ceil(Math.log2(numbers.length)) - 1
+  for (let dimension = 0; dimension < keys.length; dimension += 1) {
+    keys[dimension] = ((keys[dimension] ?? 0) & ~below) | dimension
+  }
+  keys.sort().reverse()
+  const order = new Int32Array(keys.length)
+  let count = 0
+  for (let place = 0; place < keys.length; place += 1) {
+    const dimension = (keys[place] ?? 0) & below
+    if (numbers[dimension] !== 0) order[count++] = dimension
+  }
+  return order.subarray(0, count)
 }
 
-function floorsOf(values: Float64Array, threshold: number): Float64Array {
-  const whole = values.reduce((sum, value) => sum + value * value, 0)
-  const floors = new Float64Array(values.length / stepDimensions)
-  let summed = 0
-  for (const [at, value] of values.entries()) {
-    summed += value * value
-    if ((at + 1) % stepDimensions > 0) continue
-    const rest = Math.max(0, whole - summed) + lengthSlack
-    // Below 0 no vector can be near.
-    const reach = summed + rest - threshold ** 2
-    const floor = (threshold * summed - Math.sqrt(summed * rest * reach)) / (summed + rest) - lengthSlack
-    floors[Math.floor(at / stepDimensions)] = reach < 0 ? Number.POSITIVE_INFINITY : floor
-  }
-  return floors
+export function dot(left: ArrayLike<number>, right: ArrayLike<number>): number {
+  let sum = 0
+  for (let at = 0; at < left.length; at += 1) sum += (left[at] ?? 0) * (right[at] ?? 0)
+  return sum
 }
