@@ -21,5 +21,5 @@ export function createEmbedder(config: Config): StageEmbedder {
     const rule = 'an embedder has none, since the vectors of two models can not be compared'
     throw new SituError('CONFIGURATION_INVALID', `models.${embedder}.failover ${failover}: ${rule}`)
   }
-  return new OpenAiEmbedder({ ...clientOptions(embedder, config), ...(contextTokens && { contextTokens }) })
+  return new OpenAiEmbedder({ ...clientOptions(embedder, config), contextTokens })
 }
