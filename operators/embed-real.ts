@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { maxInstructionTokens } from './composition.ts'
 import { bytesOf } from './embedder.ts'
 import type { Operator } from './operator.ts'
+import type { Tokenizer } from './tokenizer.ts'
 
 const options = z.strictObject({ maxInstructionTokens })
 
@@ -21,10 +22,23 @@ export const embedReal: Operator<'distinct', 'embedded', z.output<typeof options
   embedder: true,
   embeds: true,
   async apply({ id: _id, input: _input, ...record }, { options, embedder, tokenizer, signal }) {
-    const most = Math.min(options.maxInstructionTokens, embedder.contextTokens ?? Number.POSITIVE_INFINITY)
-    const { text } = tokenizer.cut(record.text.toWellFormed(), most)
+    const text = cut(record.text, { options, tokenizer, model: embedder })
     const [vector = new Float32Array()] = await embedder.embed([text], signal)
     const embedding = { embedder: embedder.name, dimensions: vector.length, vector: bytesOf(vector) }
     return [{ ...record, embedding, provenance: null }]
   },
+  unprompted({ text }, material) {
+    return [{ role: 'user', content: cut(text, material) }]
+  },
+}
+
+interface Limits {
+  options: z.output<typeof options>
+  tokenizer: Tokenizer
+  model?: { contextTokens: number | null }
+}
+
+function cut(text: string, { options, tokenizer, model }: Limits): string {
+  const most = Math.min(options.maxInstructionTokens, model?.contextTokens ?? Number.POSITIVE_INFINITY)
+  return tokenizer.cut(text.toWellFormed(), most).text
 }

@@ -179,7 +179,7 @@ export interface Operator<
   apply(record: Records[In], context: Context<Options, Item>): Promise<Draft<Out>[] | Drop> | Draft<Out>[] | Drop
   /** For a model operator: the messages of the first call, from the record and what was shown with it. Pure. */
   messages?(record: Records[In], material: Material<Options>): ChatMessage[]
-  /** For one whose model may be a guard or a moderation model: what that is asked, with no prompt around it. Pure. */
+  /** For one whose model may be a guard, a moderation model or an embedder: what that is asked, with no prompt. Pure. */
   unprompted?(record: Records[In], material: Omit<Material<Options>, 'prompt' | 'demonstrations'>): ChatMessage[]
   /**
    * Looks at options beside the prompt and the model that they are for; `prompt` is null where the model takes none.

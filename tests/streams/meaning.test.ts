@@ -7,6 +7,7 @@ import { systemClock } from '../../streams/clock.ts'
 import { type Config, readConfig } from '../../streams/config.ts'
 import { ingestRecords } from '../../streams/ingest-records.ts'
 import { ancestors, findRecord } from '../../streams/inspect/lineage.ts'
+import { sentMessages } from '../../streams/inspect/sent-messages.ts'
 import { readStatus } from '../../streams/inspect/status.ts'
 import { verify } from '../../streams/inspect/verify.ts'
 import { chooseStages, extendMainLine, firstLine, wantedOperators } from '../../streams/main-line.ts'
@@ -237,6 +238,9 @@ describe('the embedder', () => {
         input: { topic: 'distinct' },
       })
     }
+    const [first] = embedded
+    const sent = first?.record.provenance && (await sentMessages(pipeline, first.record.provenance))
+    expect(sent).toEqual({ messages: [{ role: 'user', content: first?.record.text }], matches: true })
     const costs = embedded.reduce((sum, { record }) => sum + (record.provenance?.costUsd ?? Number.NaN), 0)
     expect(costs).toBeCloseTo(spent?.costUsd ?? 0, 9)
     const again = await memoryPipeline()
@@ -274,6 +278,9 @@ describe('the embedder', () => {
     const [first] = await read(pipeline, 'embedded')
     expect(first?.record.provenance?.attempts.map(({ code }) => code)).toEqual(['MODEL_CONTEXT_EXCEEDED', null])
     expect(first?.record.text).toBe(text)
+    const sent = first?.record.provenance && (await sentMessages(pipeline, first.record.provenance))
+    expect(sent).toMatchObject({ matches: true })
+    expect(sent?.messages[0]?.content.length).toBeLessThan(text.length / 2)
   })
 
   it('is part of what both stages depend on: another one stops the run', async () => {
