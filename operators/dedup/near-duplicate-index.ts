@@ -36,7 +36,7 @@ export interface StatefulIndex<Item = string> extends NearDuplicateIndex<Item> {
   /**
    * Reads back an entry that an earlier commit wrote.
    *
-   * @throws {SituError} RECORD_INVALID where another engine wrote it.
+   * @throws {SituError} CONFIGURATION_CHANGED where another engine wrote it, RECORD_INVALID where it is no entry.
    */
   restore(entry: Signature): void
 }

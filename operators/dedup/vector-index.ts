@@ -71,7 +71,7 @@ export class VectorIndex implements StatefulIndex<Float32Array> {
 
   restore(entry: Signature): void {
     const { id, slots } = entry
-    const dimensions = this.#vectors?.dimensions ?? Math.floor((slots?.length ?? 0) / 4)
+    const dimensions = this.#vectors?.dimensions ?? dimensionsIn(entry.engine)
     checkEntry(entry, this.#engineOf(dimensions), 4 * dimensions)
     if (!slots) throw new SituError('RECORD_INVALID', `signature of ${id} has no vector`)
     if (this.#kept.find(entry.exact) !== undefined) return
@@ -96,6 +96,11 @@ export class VectorIndex implements StatefulIndex<Float32Array> {
     const rule = `the kept ones have ${dimensions}`
     throw new SituError('RECORD_INVALID', `${id}: a vector of ${vector.length} dimensions; ${rule}`)
   }
+}
+
+/** What the engine of an entry tells; 0 where it tells none. */
+function dimensionsIn(engine: string): number {
+  return Number(/ dimensions=(\d{1,6})$/.exec(engine)?.[1] ?? 0)
 }
 
 function hashOf(vector: Float32Array): Uint8Array {

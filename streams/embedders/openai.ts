@@ -29,7 +29,8 @@ export interface EmbedderOptions extends ClientOptions {
  */
 class EmbeddingModel extends EndpointModel {
   readonly contextTokens: number
-  readonly replyTokens = 1
+  /** It writes nothing. */
+  readonly replyTokens = 0
 
   constructor({ contextTokens = mostContextTokens, ...options }: EmbedderOptions) {
     super(options, ['model', 'input', 'encoding_format'])

@@ -5,6 +5,7 @@ import type { Dropped, Noun, Records } from '../../schemas/records.ts'
 import { bindStages } from '../../streams/bind.ts'
 import { systemClock } from '../../streams/clock.ts'
 import { type Config, readConfig } from '../../streams/config.ts'
+import { Estimation } from '../../streams/estimate/estimate.ts'
 import { ingestRecords } from '../../streams/ingest-records.ts'
 import { ancestors, findRecord } from '../../streams/inspect/lineage.ts'
 import { sentMessages } from '../../streams/inspect/sent-messages.ts'
@@ -15,6 +16,7 @@ import { openPipeline, type Pipeline } from '../../streams/pipeline.ts'
 import { promote } from '../../streams/promotion.ts'
 import { prepareReplay, stagesThrough } from '../../streams/replay.ts'
 import { Run, type RunOptions } from '../../streams/run.ts'
+import { directCaller } from '../../streams/spending/caller.ts'
 import { ModelCalls } from '../../streams/spending/model-calls.ts'
 import { layOut, partitionOf, type Stage } from '../../streams/topology.ts'
 import { MemoryLog } from '../../streams/transports/memory.ts'
@@ -22,7 +24,7 @@ import { readVariants } from '../../streams/variants.ts'
 import { FakeProvider } from '../fake-provider.ts'
 import { randomFrom, words } from '../operators/dedup/planted-texts.ts'
 import { defaults, fasterClock, memoryPipeline, silent } from '../support/pipeline.ts'
-import { mustSitu, removeFolder, Situ, temporaryFolder } from '../support/situ.ts'
+import { mustSitu, removeFolder, Situ, situ, temporaryFolder } from '../support/situ.ts'
 
 const folder = temporaryFolder()
 afterAll(() => removeFolder(folder))
@@ -307,9 +309,9 @@ describe('the embedder', () => {
     const own = withModels('other')
     const accepted = { config: own, options: { acceptChange: true } }
     await expect(work(pipeline, { ...accepted, only: ['dedupe-meaning'] })).rejects.toMatchObject({
-      code: 'RECORD_INVALID',
+      code: 'CONFIGURATION_CHANGED',
       message: expect.stringMatching(
-        /was written by the engine "cosine\/1 embedder=hashed-ngrams-1024 dimensions=1024", and this is "cosine\/1 embedder=other-64 /,
+        /signature of \w+ was written by the engine "cosine\/1 embedder=hashed-ngrams-1024 dimensions=1024", and this is "cosine\/1 embedder=other-64 /,
       ),
     })
     // What it had embedded meanwhile can't be compared, and is kept as a dead letter by the stage as it was.
@@ -345,11 +347,59 @@ describe('the embedder', () => {
     await sums(pipeline)
   })
 
+  it('that is asked is in the forecast: its prompts are counted, and a sample pays for its own', async () => {
+    provider = await FakeProvider.start()
+    const own = withModels('near')
+    const pipeline = await memoryPipeline()
+    await write(pipeline, families.flatMap(family))
+    await work(pipeline, { only: ['dedupe-real'] })
+    const line = await extendMainLine(pipeline, own, wantedOperators(names, own))
+    const bindings = bindStages(chooseStages(line, ['embed-real', 'dedupe-meaning']), own)
+    const options = { bindings, pipeline, config: own, log: silent, retry: defaults.retry, seed: 1, limit: null }
+    const signal = new AbortController().signal
+    const counted = await Estimation.begin({ ...options, sample: 0, signal })
+    const forecast = await counted.withoutCalls()
+    await counted.close()
+    expect(forecast.stages['embed-real']).toMatchObject({ model: 'near', cost: { calls: { value: 18 } } })
+    expect(forecast.stages['embed-real']?.cost?.completionTokens.high).toBe(0)
+    expect(forecast.total.usd.value).toBeGreaterThan(0)
+    expect(forecast.stages['dedupe-meaning']).toMatchObject({ model: null, cost: null })
+    expect(provider.calls).toEqual([])
+    const sampled = await Estimation.begin({ ...options, sample: 6, signal })
+    expect(await sampled.withSample(() => directCaller)).toMatchObject({ sampled: 6, paid: { calls: 6 } })
+    await sampled.close()
+    expect(provider.calls).toHaveLength(6)
+  })
+
   it('has no failover: the vectors of another model could not be compared', () => {
     expect(() => bindStages(firstLine([...names]).slice(-2), withModels('near', { failover: 'other' }))).toThrow(
       'models.near.failover other: an embedder has none',
     )
   })
+})
+
+describe('situ replay', () => {
+  it('puts both stages beside a line that has worked without them, by --through, and a promotion in it', async () => {
+    const data = join(folder, 'replayed')
+    const input = join(folder, 'few.jsonl')
+    const rows = families.flatMap(family).map(text => JSON.stringify({ text }))
+    writeFileSync(input, rows.join('\n'))
+    const flags = ['--data', data, '--model', 'stand-in']
+    await mustSitu(['ingest', input, '--as', 'real-instruction', '--data', data])
+    await mustSitu(['run', 'dedupe-real', 'conceive', ...flags])
+    expect((await situ(['run', ...names, 'conceive', ...flags])).stderr).toContain(
+      'conceive has worked distinct without',
+    )
+    const through = ['--through', 'dedupe-meaning', '--data', data]
+    await mustSitu(['replay', 'embed-real', '--variant', 'alike', ...through])
+    await mustSitu(['variants', 'promote', 'alike', '--data', data])
+    await mustSitu(['run', 'conceive', ...flags])
+    const { operators, conservation } = JSON.parse(
+      (await mustSitu(['topics', '--verify', '--json', '--data', data])).stdout,
+    )
+    expect(conservation).toBe('ok')
+    expect(operators).toMatchObject({ 'dedupe-meaning': { in: 18, done: 6 }, conceive: { in: 6, done: 6 } })
+  }, 60_000)
 })
 
 describe('situ run', () => {
