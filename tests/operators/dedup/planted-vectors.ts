@@ -3,7 +3,7 @@ import type { Twin } from '../../../operators/dedup/near-duplicate-index.ts'
 import type { Random } from './planted-texts.ts'
 
 /** Of length 1 in Float32. */
-function normal(numbers: ArrayLike<number>): Float32Array {
+export function normal(numbers: ArrayLike<number>): Float32Array {
   const vector = Float32Array.from(numbers)
   const length = Math.hypot(...vector)
   if (length === 0) vector[0] = 1

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { UnitVectors } from '../../../operators/dedup/unit-vectors.ts'
 import { randomFrom } from './planted-texts.ts'
-import { cosineOf, near, vectorsLike } from './planted-vectors.ts'
+import { cosineOf, near, normal, unit, vectorsLike } from './planted-vectors.ts'
 
 const dimensions = 40
 const vectors = vectorsLike(randomFrom(8), 2_300, { dimensions, families: 500, common: 0.7 })
@@ -39,6 +39,28 @@ describe('vectors of length 1', () => {
     })
     expect(found).toContain(null)
     expect(found.some(nearest => nearest !== null)).toBe(true)
+  })
+
+  it.each([0, 400])('are found by their smallest numbers alone, among %i others', others => {
+    const random = randomFrom(17)
+    const all = new UnitVectors(200)
+    for (let count = 0; count < others; count += 1) all.push(unit(random, 200))
+    for (const spread of [1, 3, 6]) {
+      const vector = normal(unit(random, 200).map(value => Math.sign(value) * Math.abs(value) ** spread))
+      const largest = [...vector.keys()].sort(
+        (left, right) => Math.abs(vector[right] ?? 0) - Math.abs(vector[left] ?? 0),
+      )
+      for (let without = 1; without < 100; without += 1) {
+        // What it has in common with the other one comes last, and is all that the bound allows.
+        const rest = normal(vector.map((value, at) => (largest.indexOf(at) < without ? 0 : value)))
+        const cosine = cosineOf(vector, rest)
+        if (cosine < 0.5) break
+        all.push(rest)
+        expect(all.nearest(vector, cosine)).toEqual({ number: others, cosine })
+        expect(all.nearest(vector, cosine + 1e-9)).toBeNull()
+        all.pop()
+      }
+    }
   })
 
   it('are as if never put in once they are taken away', () => {
