@@ -2,6 +2,8 @@ import { attribute } from './attribute.ts'
 import { conceive } from './conceive.ts'
 import { decontaminateInstruction, decontaminateReal } from './decontaminate.ts'
 import { dedupeDocument, dedupeInstruction, dedupeReal } from './dedupe.ts'
+import { dedupeMeaning } from './dedupe-meaning.ts'
+import { embedReal } from './embed-real.ts'
 import { examine } from './examine.ts'
 import { extract } from './extract.ts'
 import { instruct } from './instruct.ts'
@@ -28,6 +30,8 @@ export const operators = {
   score: scoreInstruction,
   // The branch of demonstrations, which begins at people's instructions.
   'dedupe-real': dedupeReal,
+  'embed-real': embedReal,
+  'dedupe-meaning': dedupeMeaning,
   'decontaminate-real': decontaminateReal,
   'score-real': scoreReal,
   conceive,

@@ -23,7 +23,7 @@ export class Drop {
 export interface DropDetails {
   /** For a near-duplicate: id of the kept record, in the same topic as the input. */
   twin?: string
-  /** For a near-duplicate: estimated Jaccard similarity, 0 to 1. */
+  /** For a near-duplicate: estimated Jaccard similarity of the texts, or cosine of their vectors, up to 1. */
   similarity?: number
   /** What the operator saw, for a reader. */
   detail?: string
@@ -59,8 +59,11 @@ export interface RecordedModel extends Pick<Model, 'contextTokens' | 'replyToken
   complete(request: Pick<ModelRequest, 'messages' | 'replySchema'>, correction?: Correction): Promise<ModelReply>
 }
 
-/** What an operator needs from outside. A port that the operator does not declare throws when it is touched. */
-export interface Context<Options> {
+/**
+ * What an operator needs from outside. A port that the operator does not declare throws when it is touched. `Item` is
+ * what its index compares records by.
+ */
+export interface Context<Options, Item = string> {
   /** Id of the input record: what every random choice is seeded with. */
   readonly id: string
   /** Which of several outputs of the record is made: 0 for the first. */
@@ -74,7 +77,7 @@ export interface Context<Options> {
   /** Declared by `demonstrations`. What was shown is told by `showed`. */
   readonly demonstrations: DemonstrationSnapshot
   /** Declared by `createIndex`. */
-  readonly index: NearDuplicateIndex
+  readonly index: NearDuplicateIndex<Item>
   /** Declared by `benchmarks`. */
   readonly benchmarks: BenchmarkIndex
   /** Declared by `search`. */
@@ -90,9 +93,15 @@ export interface Context<Options> {
    * @param make - Gives the output of one sample; works with the context that it gets.
    * @throws {SituError} Where no sample gives an output; any error that does not lie in what the model answered.
    */
-  samples<T extends object>(count: number, make: (context: Context<Options>) => Promise<T>): Promise<T[]>
+  samples<T extends object>(count: number, make: (context: Context<Options, Item>) => Promise<T>): Promise<T[]>
   /** Aborted where the record is given up (its time is over, the task is lost, the drain deadline has passed). */
   readonly signal: AbortSignal
+}
+
+/** What an index depends on beside the options. */
+export interface IndexPorts {
+  /** Name of the declared embedder; empty for an operator that declares none. */
+  embedder: string
 }
 
 /** What the messages of an input are made of, so that they can be made again later. */
@@ -113,7 +122,12 @@ export interface Material<Options> {
  * Counts, retries, logs, dead letters, ids, provenance and commits are the runtime's. The consumer group, the metric
  * labels, the command line name, the prompt file and the stage shown in `dropped` and `failed` derive from `name`.
  */
-export interface Operator<In extends Noun = Noun, Out extends Noun = Noun, Options = Record<string, unknown>> {
+export interface Operator<
+  In extends Noun = Noun,
+  Out extends Noun = Noun,
+  Options = Record<string, unknown>,
+  Item = string,
+> {
   /** Name of the stage, a verb in kebab-case. */
   readonly name: string
   /** Raised whenever the same input would give another output. */
@@ -124,7 +138,7 @@ export interface Operator<In extends Noun = Noun, Out extends Noun = Noun, Optio
   readonly summary: string
   /**
    * For an operator that is in the chain only where it is asked for. What one that is `inserted` writes stands in for
-   * what it reads, for all operators behind it: its output has all the fields of its input. One `apart` begins, or
+   * what it reads, for all operators behind it: its output has all the fields that those read. One `apart` begins, or
    * goes on with, a branch of its own.
    */
   readonly optional?: 'inserted' | 'apart'
@@ -151,8 +165,10 @@ export interface Operator<In extends Noun = Noun, Out extends Noun = Noun, Optio
   readonly search?: boolean
   /** Whether it compares texts by meaning. */
   readonly embedder?: boolean | ((options: Options) => boolean)
+  /** Whether the vectors are what it makes: the calls of the embedder are then told and counted as those of a model. */
+  readonly embeds?: boolean
   /** For a stage with state: it then works one record after the other, and its entries are part of the commit. */
-  readonly createIndex?: (options: Options) => StatefulIndex
+  readonly createIndex?: (options: Options, ports: IndexPorts) => StatefulIndex<Item>
   /** A 32-bit hash by which the stage's input is partitioned, for stages in which equal records must meet. */
   readonly route?: (record: Records[In]) => number
   /**
@@ -160,10 +176,10 @@ export interface Operator<In extends Noun = Noun, Out extends Noun = Noun, Optio
    *
    * @throws {SituError} Anything else that is thrown becomes OPERATOR_BUG.
    */
-  apply(record: Records[In], context: Context<Options>): Promise<Draft<Out>[] | Drop> | Draft<Out>[] | Drop
+  apply(record: Records[In], context: Context<Options, Item>): Promise<Draft<Out>[] | Drop> | Draft<Out>[] | Drop
   /** For a model operator: the messages of the first call, from the record and what was shown with it. Pure. */
   messages?(record: Records[In], material: Material<Options>): ChatMessage[]
-  /** For one whose model may be a guard or a moderation model: what that is asked, with no prompt around it. Pure. */
+  /** For one whose model may be a guard, a moderation model or an embedder: what that is asked, with no prompt. Pure. */
   unprompted?(record: Records[In], material: Omit<Material<Options>, 'prompt' | 'demonstrations'>): ChatMessage[]
   /**
    * Looks at options beside the prompt and the model that they are for; `prompt` is null where the model takes none.

@@ -45,7 +45,7 @@ export function bindStages(
     const model = asks ? models(stage.name, own?.model) : null
     return new StageBinding(stage, options, {
       prompt: model && promptFor(stage, model, options, files.get(stage.name) ?? own?.prompt),
-      model,
+      model: model ?? (operator.embeds ? (embedder?.model ?? null) : null),
       snapshot: operator.demonstrations ? snapshot : null,
       ...(operator.benchmarks && benchmarks && { benchmarks }),
       ...(operator.search && search && { search }),

@@ -242,7 +242,7 @@ export class Ingest {
       counters,
       time,
       variant: 'main',
-      work: { commits: this.#commits + 1, taken: 1, ...this.#pace.at(time), waiting: null },
+      work: { commits: this.#commits + 1, taken: 1, ...this.#pace.at(time), waiting: null, openings: null },
     }
     return { ...this.#message('task', task), ifAbsent: false }
   }

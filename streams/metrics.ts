@@ -6,11 +6,14 @@ import { type Health, judge } from './health.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { Run } from './run.ts'
 import type { StageWork, TaskActivity } from './task/activity.ts'
+import { commonestOpening } from './task/opening-window.ts'
 
 /** How long the transport may take to answer a look. */
 const answerMs = 3000
 /** A look that is younger is good enough. */
 const freshMs = 500
+/** From here on an opening is a label: rarer ones change with each look, and each would be a series of its own. */
+const largeShare = 0.05
 
 /** What a transport counts of itself, in the words of its metrics. */
 export interface TransportMetrics {
@@ -222,6 +225,13 @@ class StageMetrics {
       tasks: gauge('task_count', 'Tasks of this process.', ...byStage),
       fetched: gauge('last_fetch_timestamp_seconds', 'Newest fetch of a task.', ...byStage),
       committed: gauge('last_commit_timestamp_seconds', 'Newest commit of a task.', ...byStage),
+      openingShare: gauge(
+        'opening_share',
+        'Share of the last outputs that begin with the commonest opening.',
+        ...byStage,
+      ),
+      openingOutputs: gauge('opening_records', 'Outputs that this share is of.', ...byStage),
+      opening: gauge('commonest_opening', 'That share, where it is large, with the opening.', ...byStage, 'opening'),
       waiting: gauge('waiting_calls', 'Model calls that wait, by cause.', 'endpoint', 'model', 'cause'),
       reachable: gauge('transport_reachable', '1 where the transport answers.'),
       live: gauge('live', 'As /live tells.'),
@@ -289,5 +299,10 @@ class StageMetrics {
       labels,
       newest(({ lastCommit }) => lastCommit),
     )
+    const opening = commonestOpening(tasks.map(({ openings }) => openings))
+    if (!opening) return
+    this.#gauges.openingShare?.set(labels, opening.share)
+    this.#gauges.openingOutputs?.set(labels, opening.outputs)
+    if (opening.share >= largeShare) this.#gauges.opening?.set({ ...labels, opening: opening.text }, opening.share)
   }
 }

@@ -44,8 +44,18 @@ export const recipes = {
     summary: 'the method as published, parameters included',
     about:
       'Two calls for each document, with prompts of up to 7,500 tokens, and one to judge the instruction. Instructions ' +
-      'of people (situ ingest --as real-instruction) become demonstrations, with up to four calls each.',
-    operators: ['score', 'dedupe-real', 'score-real', 'conceive', 'retrieve', 'attribute'],
+      'of people (situ ingest --as real-instruction) become demonstrations, with up to four calls each; one of those ' +
+      'that mean the same is kept, by the vectors of --embedder, for which the paper has a model.',
+    operators: [
+      'score',
+      'dedupe-real',
+      'embed-real',
+      'dedupe-meaning',
+      'score-real',
+      'conceive',
+      'retrieve',
+      'attribute',
+    ],
     options: {
       situate: asPublished,
       instruct: asPublished,

@@ -99,9 +99,12 @@ export class Outputs {
     return this.#topics.get(from) ?? from
   }
 
-  add({ operator, output }: Stage): void {
+  add({ operator, input, output }: Stage): void {
     this.#topics.set(operator.to, output)
-    if (operator.optional === 'inserted') this.#topics.set(operator.from, output)
+    if (operator.optional !== 'inserted') return
+    // Also for what stood in for others already.
+    for (const [noun, topic] of this.#topics) if (topic === input) this.#topics.set(noun, output)
+    this.#topics.set(operator.from, output)
   }
 }
 
@@ -205,9 +208,11 @@ export function partitionOf<N extends Noun>(noun: N, record: Records[N], partiti
 /** How the records of a noun are shared out, where one of its readers wants equal ones to meet. */
 const routes: ReadonlyMap<Noun, Operator['route']> = new Map(topicNouns.map(noun => [noun, routeOf(noun)]))
 
-function routeOf(noun: Noun): Operator['route'] {
-  const reader = stages.find(({ operator }) => operator.from === noun && operator.route)
+/** By a reader of the noun, or of one that it stands in for; readers before its writer have no part in that. */
+function routeOf(noun: Noun, behind = -1): Operator['route'] {
+  const reader = stages.slice(behind + 1).find(({ operator }) => operator.from === noun && operator.route)
   if (reader) return reader.operator.route
-  const writer = stages.find(({ operator }) => operator.optional === 'inserted' && operator.to === noun)
-  return writer && routeOf(writer.operator.from)
+  const writer = stages.findIndex(({ operator }) => operator.optional === 'inserted' && operator.to === noun)
+  const from = stages[writer]?.operator.from
+  return from && routeOf(from, Math.max(behind, writer))
 }

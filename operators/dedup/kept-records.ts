@@ -106,16 +106,18 @@ export class Rows {
   }
 }
 
-/** @throws {SituError} RECORD_INVALID where the entry is not of this engine. */
+/** @throws {SituError} CONFIGURATION_CHANGED for an entry of another engine, RECORD_INVALID for one that is none. */
 export function checkEntry(entry: Signature, engine: string, slotBytes: number): void {
+  if (entry.engine !== engine) {
+    const engines = `was written by the engine "${entry.engine}", and this is "${engine}"`
+    throw new SituError('CONFIGURATION_CHANGED', `signature of ${entry.id} ${engines}: they can't be compared`)
+  }
   const problem =
-    entry.engine !== engine
-      ? `was written by the engine "${entry.engine}", and this is "${engine}"`
-      : entry.exact.length !== exactBytes
-        ? `has a hash of ${entry.exact.length} bytes instead of ${exactBytes}`
-        : entry.slots !== null && entry.slots.length !== slotBytes
-          ? `has a signature of ${entry.slots.length} bytes instead of ${slotBytes}`
-          : null
+    entry.exact.length !== exactBytes
+      ? `has a hash of ${entry.exact.length} bytes instead of ${exactBytes}`
+      : entry.slots !== null && entry.slots.length !== slotBytes
+        ? `has a signature of ${entry.slots.length} bytes instead of ${slotBytes}`
+        : null
   if (problem) throw new SituError('RECORD_INVALID', `signature of ${entry.id} ${problem}`)
 }
 

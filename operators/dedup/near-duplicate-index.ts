@@ -1,20 +1,20 @@
 import type { Signature } from '../../schemas/records.ts'
 
-/** The kept record that a text repeats. */
+/** The kept record that another one repeats. */
 export interface Twin {
   id: string
-  /** Estimated Jaccard similarity, 0 to 1; 1 for an exact repeat. */
+  /** Estimated Jaccard similarity of texts, or cosine of vectors, up to 1; 1 for an exact repeat. */
   similarity: number
 }
 
-/** What a dedupe operator sees: first seen wins. */
-export interface NearDuplicateIndex {
+/** What a dedupe operator sees: first seen wins. `Item` is what records are compared by: their text, or a vector. */
+export interface NearDuplicateIndex<Item = string> {
   /**
-   * Keeps the text under the id, unless it repeats a kept one.
+   * Keeps the item under the id, unless it repeats a kept one.
    *
    * @returns The kept record that it repeats, or null where it is kept now.
    */
-  insert(id: string, text: string): Twin | null
+  insert(id: string, item: Item): Twin | null
 }
 
 /**
@@ -22,7 +22,7 @@ export interface NearDuplicateIndex {
  *
  * Pending entries count for later records of the same batch; `rollback` takes them back as if never inserted.
  */
-export interface StatefulIndex extends NearDuplicateIndex {
+export interface StatefulIndex<Item = string> extends NearDuplicateIndex<Item> {
   /** Kept records, the pending ones included. */
   readonly size: number
   /** How many entries are pending. */
@@ -36,7 +36,7 @@ export interface StatefulIndex extends NearDuplicateIndex {
   /**
    * Reads back an entry that an earlier commit wrote.
    *
-   * @throws {SituError} RECORD_INVALID where another engine wrote it.
+   * @throws {SituError} CONFIGURATION_CHANGED where another engine wrote it, RECORD_INVALID where it is no entry.
    */
   restore(entry: Signature): void
 }

@@ -12,7 +12,7 @@ import { checkVariantName, plannedReplay, prepareReplay, stagesThrough } from '.
 import { Run, standingFailures } from '../run.ts'
 import { spendingSettingNames } from '../spending-settings.ts'
 import { defineCommand } from '../terminal/command.ts'
-import { layOut, type Stage } from '../topology.ts'
+import { layOut, type Stage, stages } from '../topology.ts'
 import { readVariants, stageConfirmer } from '../variants.ts'
 import { withWriting, writingOptions } from '../writing-options.ts'
 import { agreed, reportRun, runOptions, runWithProgress, withModelCalls } from './run.ts'
@@ -64,7 +64,7 @@ export const command = defineCommand({
     const context = { ...given, config: withWriting(given.config, options) }
     const { log, words, stop } = context
     checkVariantName(options.variant)
-    const wanted = wantedOperators(words, context.config)
+    const wanted = wantedOperators([...words, ...asOptional(options.through)], context.config)
     const { name, operator } = findStage(firstLine(wanted), words[0])
     if (options.prompt && !operator.prompt) throw new SituError('USAGE', `${name} has no prompt`)
     if (options.model && !operator.prompt) throw new SituError('USAGE', `${name} calls no model`)
@@ -97,6 +97,11 @@ export const command = defineCommand({
     }
   },
 })
+
+/** Where it names an optional operator, that is asked for. */
+function asOptional(through: string | undefined): string[] {
+  return stages.flatMap(({ name, operator }) => (name === through && operator.optional ? [name] : []))
+}
 
 /** A model that is asked for here goes before the one that the configuration has for the operator. */
 function withModel(config: Config, name: OperatorName, model: string | undefined): Config {

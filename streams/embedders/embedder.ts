@@ -1,16 +1,20 @@
 import type { Embedder } from '../../operators/embedder.ts'
-import type { Model } from '../../operators/model.ts'
-import type { Call, Caller } from '../spending/caller.ts'
+import type { Model, ModelReply, ModelRequest } from '../../operators/model.ts'
 
-/** What the calls of an embedder are made with and go through. */
-export interface EmbeddingCalls extends Pick<Call, 'operator' | 'rank' | 'draining' | 'onWait'> {
-  caller: Caller
-}
+/** Makes a call to an embedder's model. */
+export type EmbeddingCall = (
+  request: Pick<ModelRequest, 'messages' | 'replySchema'>,
+  signal: AbortSignal,
+) => Promise<ModelReply>
 
 /** An embedder as a stage is bound to it. */
 export interface StageEmbedder extends Embedder {
   /** What its calls are made to; left out for one that makes none. */
   readonly model?: Model
-  /** The same with its calls through the limits, the cache and the budget of a run. */
-  through?(calls: EmbeddingCalls): Embedder
+  /**
+   * The same with its calls made by another: through the limits, the cache and the budget of a run.
+   *
+   * @param contextTokens - Tokens that it takes of a text; left out, as many as else.
+   */
+  through?(call: EmbeddingCall, contextTokens?: number): Embedder
 }

@@ -14,6 +14,7 @@ const maxWordCharacters = 1_024
 export class HashedNgrams implements StageEmbedder {
   readonly name: string
   readonly dimensions: number
+  readonly contextTokens = null
 
   constructor(dimensions = 1024) {
     this.dimensions = dimensions

@@ -61,7 +61,9 @@ export class Estimation {
     const counter = new TokenCounter(tokenizer)
     const backlog = await Backlog.open(pipeline, most)
     const surveyed = stages.map((stage, rank) =>
-      stage.binding.ports.embedder?.model ? new VirtualStage(drawingAtRandom(stage.binding), rank, ports) : stage,
+      stage.binding.snapshot && stage.binding.ports.embedder?.model
+        ? new VirtualStage(drawingAtRandom(stage.binding), rank, ports)
+        : stage,
     )
     try {
       await searches.open(bindings)

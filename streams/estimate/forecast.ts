@@ -198,7 +198,7 @@ export class Forecaster {
     const each = recorded.length > 0 ? mean('calls') : exactly(samplesOf(options))
     const longest = Math.min(promptLimit(options), model.contextTokens - model.replyTokens)
     const atMost = (figure: Estimate, most: number) =>
-      recorded.length > 0 ? figure : { value: null, low: 0, high: most }
+      recorded.length > 0 ? figure : { value: most === 0 ? 0 : null, low: 0, high: most }
     const calls = times(inputs, each)
     const ofWaiting = times(exactly(group?.promptTokens ?? 0), each)
     const most = samplesOf(options)

@@ -86,9 +86,9 @@ export class VirtualStage {
   }
 
   async #restore(partition: number): Promise<StatefulIndex> {
-    const { stage, options } = this.binding
+    const { stage } = this.binding
     const { transport, serde } = this.#ports.pipeline
-    const index = stage.operator.createIndex?.(options)
+    const index = this.binding.createIndex()
     if (!index) throw new Error(`${stage.name} has no index`)
     if (!this.#ports.restoresState || stage.state === null || !(await isThere(transport, stage.state))) return index
     for await (const { value } of transport.compacted(stage.state, partition)) {

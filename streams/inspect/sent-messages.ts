@@ -32,8 +32,8 @@ interface Configured {
  */
 export async function sentMessages(pipeline: Pipeline, provenance: Provenance): Promise<SentMessages> {
   const stage = stages.find(stage => stage.name === provenance.operator)
-  if (!stage?.operator.messages) {
-    throw new SituError('DATA_UNREADABLE', `${provenance.operator} is no operator with a prompt here`)
+  if (!stage?.operator.messages && !stage?.operator.unprompted) {
+    throw new SituError('DATA_UNREADABLE', `${provenance.operator} is no operator that asks a model here`)
   }
   const { operator } = stage
   const input = await readAt(pipeline, provenance.input)

@@ -1,6 +1,7 @@
 import type { Counters, Task } from '../../schemas/records.ts'
 import { isIngestNoun } from '../ingest-records.ts'
 import type { Pipeline } from '../pipeline.ts'
+import { commonestOpening, type OpeningShare } from '../task/opening-window.ts'
 import { recordsPerSecond } from '../task/pace.ts'
 import { addUp, finished, sum } from '../task/task-record.ts'
 import type { Stage } from '../topology.ts'
@@ -17,6 +18,8 @@ export interface StageStatus extends Counters {
   taken: number
   /** What model calls waited for when a worker last wrote that down, and when; null for nothing. */
   waiting: { cause: string; since: string } | null
+  /** The commonest opening of its last outputs; null where it makes no instructions. */
+  opening: OpeningShare | null
 }
 
 export interface TopicStatus {
@@ -92,6 +95,7 @@ function statusOf(tasks: readonly Task[], lag: number, now: number): StageStatus
     commits: total(({ work }) => work?.commits ?? 0),
     taken: total(({ work }) => work?.taken ?? 0),
     waiting: waitingOf(tasks),
+    opening: commonestOpening(tasks.map(({ work }) => work?.openings)),
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Counters } from '../../schemas/records.ts'
+import type { Counters, Openings } from '../../schemas/records.ts'
 import { addSpent, addUp, emptyCounters } from './task-record.ts'
 
 /** What a process has done of a task since it took it, and when it did something last; times in ms since 1970. */
@@ -19,6 +19,8 @@ export interface TaskActivity {
   readonly lastCommit: number | null
   /** Since when an outcome waits for its commit; null where none does. */
   readonly uncommittedSince: number | null
+  /** How its last outputs begin; null for a stage that makes no instructions, or none yet. */
+  readonly openings: Openings | null
 }
 
 /** Counts of several tasks of one stage. */

@@ -1,9 +1,10 @@
 import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
-import type { Counters, Task, Work } from '../../schemas/records.ts'
+import type { Counters, Openings, Task, Work } from '../../schemas/records.ts'
 import type { Serde } from '../../schemas/serde.ts'
 import type { Clock } from '../clock.ts'
 import { partitionOf } from '../topology.ts'
 import type { Claim, Transport } from '../transports/transport.ts'
+import { OpeningWindow } from './opening-window.ts'
 import { Pace } from './pace.ts'
 import type { Position } from './position.ts'
 import type { Outcome } from './record-worker.ts'
@@ -66,6 +67,9 @@ export class Committer {
   readonly #pace: Pace
   #made: Pick<Work, 'commits' | 'taken'> = { commits: 0, taken: 0 }
   #waiting: string | null = null
+  readonly #openings = new OpeningWindow()
+  /** What was told before the task was taken, until there is an output. */
+  #openingsBefore: Openings | null = null
   #lingering = false
   /** How long the last commit took. */
   #commitMs = 0
@@ -83,6 +87,11 @@ export class Committer {
   /** Committed and open counts, as of now. */
   get counters(): Counters {
     return { ...this.#counters, in: this.#taken, inFlight: this.#taken - finished(this.#counters) }
+  }
+
+  /** How the outputs begin that were committed since the task was taken; null where there is none. */
+  get openings(): Openings | null {
+    return this.#openings.told
   }
 
   get isIdle(): boolean {
@@ -164,6 +173,7 @@ export class Committer {
     const before = await transport.get('task', claim.task.id)
     const work = before && (await serde.decode('task', before.value)).work
     this.#made = { commits: work?.commits ?? 0, taken: (work?.taken ?? 0) + 1 }
+    this.#openingsBefore = work?.openings ?? null
     await this.#commit([])
   }
 
@@ -235,8 +245,11 @@ export class Committer {
     const undo = positions.map(position =>
       position.finish(chunk.flatMap(completed => (completed.position === position ? [completed.offset] : []))),
     )
+    // A commit that fails ends the task, and the window with it.
+    this.#openings.add(chunk.flatMap(({ openings = [] }) => openings))
     const time = clock.now()
     const made = { ...this.#made, commits: this.#made.commits + 1 }
+    const openings = this.openings ?? this.#openingsBefore
     const record: Task = {
       id: claim.task.id,
       stage: claim.task.stage,
@@ -247,7 +260,7 @@ export class Committer {
       counters,
       time,
       variant,
-      work: { ...made, ...this.#pace.at(time), waiting: this.#waiting },
+      work: { ...made, ...this.#pace.at(time), waiting: this.#waiting, openings },
     }
     const { value } = serde.encode('task', record)
     const task = { topic: 'task', partition: partitionOf('task', record, partitions), key: record.id, value }

@@ -1,5 +1,6 @@
 import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
 import { hash } from '../../operators/hash.ts'
+import { openingOf } from '../../operators/opening.ts'
 import { type Context, type Draft, Drop } from '../../operators/operator.ts'
 import type { Search } from '../../operators/search.ts'
 import type { Tokenizer } from '../../operators/tokenizer.ts'
@@ -45,6 +46,8 @@ export interface Outcome {
   messages: OutgoingMessage[]
   /** What its model calls took; null where it made none. */
   spent: Spent | null
+  /** How its outputs begin, where they are made instructions. */
+  openings?: readonly string[]
 }
 
 export interface RecordWorkerPorts {
@@ -204,7 +207,8 @@ class Work {
       if (own.provenance) record[stage.operator.provenanceField ?? 'provenance'] = own.provenance
       return this.#message(stage.output, noun, record as unknown as Records[Noun])
     })
-    return this.#outcome({ kind: 'done', out: messages.length }, messages)
+    const openings = noun === 'instruction' ? (drafts as Draft<'instruction'>[]).map(({ text }) => openingOf(text)) : []
+    return { ...this.#outcome({ kind: 'done', out: messages.length }, messages), openings }
   }
 
   dropped({ reason, details }: Drop): Outcome {

@@ -1,4 +1,5 @@
 import type { BenchmarkIndex } from '../../operators/decontaminate/benchmark-index.ts'
+import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
 import type { DemonstrationSnapshot } from '../../operators/demonstrations.ts'
 import { canonicalJson, hash } from '../../operators/hash.ts'
 import type { Model } from '../../operators/model.ts'
@@ -51,6 +52,12 @@ export class StageBinding {
       ...this.#others(),
     })
     this.configuration = hash(this.configurationText)
+  }
+
+  /** A new index of the operator; null for one without state. */
+  createIndex(): StatefulIndex | null {
+    const { operator } = this.stage
+    return operator.createIndex?.(this.options, { embedder: this.ports.embedder?.name ?? '' }) ?? null
   }
 
   /** The same on another stage of this operator: none of the outputs depends on where they lie. */

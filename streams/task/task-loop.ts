@@ -114,6 +114,7 @@ export class TaskLoop {
       lastFetch: this.#lastFetch,
       lastCommit: this.#lastCommit,
       uncommittedSince: this.#uncommittedSince,
+      openings: this.#restored?.committer.openings ?? null,
     }
   }
 
@@ -263,9 +264,9 @@ export class TaskLoop {
 
   async #restoreIndex(): Promise<StatefulIndex | null> {
     const { transport, claim, serde, log } = this.#ports
-    const { stage, options } = this.binding
-    if (!stage.state || !stage.operator.createIndex) return null
-    const index = stage.operator.createIndex(options)
+    const { stage } = this.binding
+    const index = this.binding.createIndex()
+    if (!stage.state || !index) return null
     for await (const { value, partition, offset } of transport.compacted(stage.state, claim.task.partition)) {
       const entry = await serde.decodeOwn('signature', value)
       if (entry) index.restore(entry)

@@ -96,10 +96,21 @@ export class WorkContext implements Context<Record<string, unknown>> {
   }
 
   get embedder() {
-    const embedder = this.#declared(this.#ports.binding.ports.embedder, 'embedder')
     const { caller, rank, draining, binding } = this.#ports
+    const embedder = this.#declared(binding.ports.embedder, 'embedder')
+    const { model } = embedder
+    if (!model || !embedder.through) return embedder
+    const { recorder } = this.#sample
+    const {
+      name: operator,
+      operator: { embeds },
+    } = binding.stage
+    if (embeds && recorder) return embedder.through(request => recorder.complete(request), recorder.contextTokens)
     const onWait = (isWaiting: boolean) => this.#limit.hold(isWaiting)
-    return embedder.through?.({ caller, rank, draining, operator: binding.stage.name, onWait }) ?? embedder
+    return embedder.through(async (request, signal) => {
+      const call = { ...request, model, operator, rank, sample: 0, signal, draining, onWait }
+      return (await caller.call(call)).reply
+    })
   }
 
   #declared<T>(port: T | null | undefined, name: string): T {

@@ -96,6 +96,16 @@ function renderWaiting(stages: Readonly<Record<string, StageStatus>>): string[] 
   return lines.length === 0 ? [] : [lines.join('\n')]
 }
 
+/** How many instructions begin alike, of each stage that makes some. */
+function renderOpenings(stages: Readonly<Record<string, StageStatus>>): string[] {
+  const lines = Object.entries(stages).flatMap(([name, { opening }]) =>
+    opening
+      ? `${name}: ${opening.share.toFixed(3)} of the last ${opening.outputs} outputs begin with "${opening.text}"`
+      : [],
+  )
+  return lines.length === 0 ? [] : [lines.join('\n')]
+}
+
 /** What `situ topics` prints. */
 export function renderStatus({ topics, operators, conservation, differences, notes }: Status): string {
   const rows = Object.entries(topics).map(([name, { records, bytes, newest }]) => [
@@ -110,6 +120,7 @@ export function renderStatus({ topics, operators, conservation, differences, not
     renderStages(operators),
     ...renderMoney(operators),
     ...renderWaiting(operators),
+    ...renderOpenings(operators),
     conserved,
   ].join('\n\n')
 }

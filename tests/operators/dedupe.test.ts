@@ -43,7 +43,7 @@ function context(id: string, index: StatefulIndex): Context<DedupeOptions> {
 }
 
 function indexOf(operator: typeof dedupeDocument | typeof dedupeInstruction, options = {}): StatefulIndex {
-  const index = operator.createIndex?.(operator.options.parse(options))
+  const index = operator.createIndex?.(operator.options.parse(options), { embedder: '' })
   if (!index) throw new Error(`${operator.name} has no index`)
   return index
 }
@@ -125,7 +125,7 @@ describe('dedupe-real', () => {
 
   async function work(records: readonly Partial<RealInstruction>[], given: object = {}) {
     const options = dedupeReal.options.parse(given)
-    const index = dedupeReal.createIndex?.(options)
+    const index = dedupeReal.createIndex?.(options, { embedder: '' })
     const outcomes = []
     for (const [number, fields] of records.entries()) {
       const working = { id: `r${number}`, index, options } as unknown as Parameters<typeof dedupeReal.apply>[1]

@@ -20,6 +20,7 @@ function task(more: Partial<TaskActivity> = {}): TaskActivity {
     lastFetch: now - 100 * minute,
     lastCommit: now - 100 * minute,
     uncommittedSince: null,
+    openings: null,
     ...more,
   }
 }

@@ -77,6 +77,7 @@ describe('the nearest', () => {
     const failing: Embedder = {
       name: 'failing',
       dimensions: 1024,
+      contextTokens: null,
       embed(texts, own) {
         if (texts.length > 1 && failures-- > 0) return Promise.reject(new Error('away'))
         return embedder.embed(texts, own)

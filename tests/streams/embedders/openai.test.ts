@@ -69,6 +69,23 @@ describe('embeddings of an endpoint', () => {
   })
 })
 
+describe('an embedding that is no direction', () => {
+  it.each([
+    ['zeros', [0, 0, 0]],
+    ['what are no numbers', Buffer.from(Float32Array.of(Number.NaN, 1, 0).buffer).toString('base64')],
+  ])('is refused: one of %s', async (_name, embedding) => {
+    const data = [
+      { index: 0, embedding: [1, 0, 0] },
+      { index: 1, embedding },
+    ]
+    provider = await FakeProvider.start(() => ({ kind: 'raw', body: JSON.stringify({ data }) }))
+    await expect(embedder().embed(texts.slice(0, 2), signal)).rejects.toMatchObject({
+      code: 'MODEL_RESPONSE_BROKEN',
+      message: expect.stringContaining('1 of 2 embeddings are no direction'),
+    })
+  })
+})
+
 describe('a run that draws the nearest', () => {
   let folder: string
   afterEach(() => removeFolder(folder))

@@ -6,7 +6,7 @@ const second = 1000
 
 /** A task record as a pace would have it written at this time. */
 function taskAt(pace: Pace, time: number, done: number) {
-  const work = { commits: 1, taken: 1, ...pace.at(time), waiting: null }
+  const work = { commits: 1, taken: 1, ...pace.at(time), waiting: null, openings: null }
   const counters = { ...emptyCounters(), in: done, done }
   const place = { id: 'main-toy-0', stage: 'toy', variant: 'main', partition: 0, epoch: 1, configuration: null }
   return { ...place, positions: [], counters, time, work }
