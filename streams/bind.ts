@@ -45,6 +45,7 @@ export function bindStages(
       prompt: asks ? loadPrompt(stage, files.get(stage.name) ?? own?.prompt) : null,
       model: asks ? models(stage.name, own?.model) : null,
       snapshot: operator.demonstrations ? snapshot : null,
+      isLive: config.settings.demonstrations === 'live',
       ...(operator.benchmarks && benchmarks && { benchmarks }),
       ...(operator.search && search && { search }),
       ...(needsEmbedder(stage, own) && embedder && { embedder }),
