@@ -12,7 +12,7 @@ import { createSearch, type OpenSearch, type SearchSource } from '../../streams/
 import { StageBinding } from '../../streams/task/stage-binding.ts'
 import type { Stage } from '../../streams/topology.ts'
 import { writeDocuments } from '../support/documents-topic.ts'
-import { defaults, memoryPipeline, readRecords, silent } from '../support/pipeline.ts'
+import { defaults, memoryPipeline, readRecords, silent, writeArticles } from '../support/pipeline.ts'
 import { temporaryFolder } from '../support/situ.ts'
 
 const ferry = { title: 'Ice on the river', text: 'The ferry lay still for nine weeks because the river was frozen.' }
@@ -161,6 +161,27 @@ describe('retrieve in a run', () => {
       { reason: 'no_relevant_document', operator: 'retrieve' },
     ])
     expect(() => bindStages([stage], config)).toThrow('retrieve needs a model')
+  })
+
+  it('finds what the same run has still to make, pages and instructions having come together', async () => {
+    const config = configure()
+    const { pipeline, stage } = await begin(
+      [
+        ['frozen river', 'ferry'],
+        ['bowline', 'quay'],
+      ],
+      config,
+    )
+    const others = Array.from({ length: 400 }, (_, number) => `Letter ${number} tells of the harvest of ${number}.`)
+    await writeArticles(pipeline, [...others, ferry.text, knots.text])
+    const quiet = { ...(config.operators.retrieve?.options ?? {}), judge: false, minimumRelevance: 0.2 }
+    const search = createSearch(config)
+    const looking = new StageBinding(stage, quiet, { prompt: null, model: null, snapshot: null, search })
+    const making = bindStages(chooseStages(await extendMainLine(pipeline, config, []), ['dedupe-document']), config)
+    const { counters } = await new Run(pipeline, { ...defaults, bindings: [...making, looking] }, silent).work()
+    expect(counters.retrieve).toMatchObject({ in: 2, done: 2 })
+    const found = (await readRecords(pipeline, 'grounding')).map(({ document }) => document.text)
+    expect(found.sort()).toEqual([knots.text, ferry.text].sort())
   })
 
   it('keeps instructions as dead letters while there is no document', async () => {
