@@ -4,6 +4,7 @@ import { attributionReply } from '../../operators/attribute.ts'
 import { compose, promptOptions } from '../../operators/composition.ts'
 import { conceptReply } from '../../operators/conceive.ts'
 import { type Demonstration, toDemonstration } from '../../operators/demonstrations.ts'
+import { examineText } from '../../operators/examine.ts'
 import { type OperatorName, operators } from '../../operators/index.ts'
 import { instructionReply } from '../../operators/instruct.ts'
 import type { Model, ModelReply, ModelRequest } from '../../operators/model.ts'
@@ -242,6 +243,26 @@ describe('mistakes of the reference code', () => {
       expect(document?.id).toBeTruthy()
       expect(situation?.id).toBeTruthy()
       expect(thought).not.toBe('')
+    }
+  })
+
+  it('7: a showcased instruction asks what a named package holds and quotes none of it; here that is found, and none shown does it', async () => {
+    const offers = 'Kestrel Freight offers the Harbour package: customs clearance and two pallets a month for 480 euro.'
+    const document = { text: offers, title: null, language: 'en' }
+    const options = operators.examine.options.parse({})
+    const showcased =
+      "I ship two pallets a month. What does Kestrel Freight's Harbour package include, and is it worth it?"
+    const carried = `${showcased} This is what their page says: "${offers}"`
+    for (const [text, ok] of [
+      [showcased, false],
+      [carried, true],
+      ['According to the document above, what does the package include?', false],
+    ] as const) {
+      expect([text, (await examineText(text, document, options)).selfContained.ok]).toEqual([text, ok])
+    }
+    for (const { id, instruction, document: text } of snapshot.demonstrations) {
+      const { selfContained } = await examineText(instruction, { text, title: null, language: null }, options)
+      expect([id, selfContained.evidence]).toEqual([id, null])
     }
   })
 })
