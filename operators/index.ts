@@ -6,6 +6,7 @@ import { examine } from './examine.ts'
 import { extract } from './extract.ts'
 import { instruct } from './instruct.ts'
 import { mask } from './mask.ts'
+import { moderate } from './moderate.ts'
 import { retrieve } from './retrieve.ts'
 import { scoreInstruction, scoreReal } from './score.ts'
 import { situate } from './situate.ts'
@@ -23,6 +24,7 @@ export const operators = {
   examine,
   decontaminate: decontaminateInstruction,
   'dedupe-instruction': dedupeInstruction,
+  moderate,
   score: scoreInstruction,
   // The branch of demonstrations, which begins at people's instructions.
   'dedupe-real': dedupeReal,

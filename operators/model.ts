@@ -53,7 +53,16 @@ export interface RateLimit {
 /** Parameters as configured, sent as they are (temperature, max_tokens, seed, …). */
 export type Parameters = Readonly<Record<string, unknown>>
 
+/**
+ * How a model is asked: a `chat` model by the operator's prompt. The others know their categories of harm themselves and
+ * get a text alone: a `guard` answers `safe`, or `unsafe` with codes; a `moderation` model with JSON.
+ */
+export const modelKinds = ['chat', 'guard', 'moderation'] as const
+export type ModelKind = (typeof modelKinds)[number]
+
 export interface Model {
+  /** Left out: chat. */
+  readonly kind?: ModelKind
   /** Name of the endpoint in the configuration. */
   readonly endpoint: string
   /** Model as sent. */

@@ -4,7 +4,7 @@ import type { BenchmarkIndex } from './decontaminate/benchmark-index.ts'
 import type { NearDuplicateIndex, StatefulIndex } from './dedup/near-duplicate-index.ts'
 import type { Demonstration, DemonstrationSnapshot } from './demonstrations.ts'
 import type { Embedder } from './embedder.ts'
-import type { ChatMessage, Model, ModelReply, ModelRequest } from './model.ts'
+import type { ChatMessage, Model, ModelKind, ModelReply, ModelRequest } from './model.ts'
 import type { Prompt } from './prompt.ts'
 import type { FoundDocument, Search } from './search.ts'
 import type { Tokenizer } from './tokenizer.ts'
@@ -35,9 +35,13 @@ export function drop(reason: string, details: DropDetails = {}): Drop {
 }
 
 /** A record as an operator makes it: the runtime adds id, input and, after a model call, how it was made. */
-export type Draft<N extends Noun> = Omit<Records[N], 'id' | 'input' | 'provenance' | 'scoring'> & {
+export type Draft<N extends Noun> = Omit<Records[N], 'id' | 'input' | 'provenance' | JudgingField> & {
   provenance?: Provenance | null
+  moderating?: Provenance | null
 }
+
+/** Where a record tells of the calls of an operator that judged it: `provenance` is that of what was judged. */
+export type JudgingField = 'moderating' | 'scoring'
 
 /** Why a reply was not taken, and what the next call of the same record says about it. */
 export interface Correction {
@@ -50,6 +54,7 @@ export interface Correction {
 
 /** A model whose calls the runtime counts and writes into the record's provenance. */
 export interface RecordedModel extends Pick<Model, 'contextTokens' | 'replyTokens'> {
+  readonly kind: ModelKind
   /** @param correction - Present where this call mends an earlier one. */
   complete(request: Pick<ModelRequest, 'messages' | 'replySchema'>, correction?: Correction): Promise<ModelReply>
 }
@@ -137,7 +142,7 @@ export interface Operator<In extends Noun = Noun, Out extends Noun = Noun, Optio
   /** Whether it calls its model with these options; left out: always. */
   asksModel?(options: Options): boolean
   /** Field of the output that tells of the operator's own calls, where `provenance` is that of what it reads. */
-  readonly provenanceField?: 'scoring'
+  readonly provenanceField?: JudgingField
   /** Whether it draws from the snapshot of demonstrations. */
   readonly demonstrations?: boolean
   /** Whether it looks for benchmark prompts: the hash of their set belongs to what its outputs depend on. */
@@ -158,4 +163,12 @@ export interface Operator<In extends Noun = Noun, Out extends Noun = Noun, Optio
   apply(record: Records[In], context: Context<Options>): Promise<Draft<Out>[] | Drop> | Draft<Out>[] | Drop
   /** For a model operator: the messages of the first call, from the record and what was shown with it. Pure. */
   messages?(record: Records[In], material: Material<Options>): ChatMessage[]
+  /** For one whose model may be a guard or a moderation model: what that is asked, with no prompt around it. Pure. */
+  unprompted?(record: Records[In], material: Omit<Material<Options>, 'prompt' | 'demonstrations'>): ChatMessage[]
+  /**
+   * Looks at options beside the prompt and the model that they are for; `prompt` is null where the model takes none.
+   *
+   * @throws {SituError} CONFIGURATION_INVALID or PROMPT_INVALID, before anything is paid.
+   */
+  check?(options: Options, asked: { prompt: Prompt | null; kind: ModelKind }): void
 }

@@ -20,19 +20,23 @@ export const maxRejectedBytes = 32 * 1024
  * - JSON that ends early is never taken, whatever the finish reason says.
  *
  * @param schema - An object schema; the reply's unknown keys are left out.
+ * @param plain - Reads a form that is no JSON.
  * @throws {SituError} MODEL_REPLY_INVALID, MODEL_REPLY_CUT or MODEL_CONTENT_FILTERED, with the raw reply.
  */
-export function readReply<T>(text: string, finishReason: FinishReason, schema: z.ZodType<T>): T {
+export function readReply<T>(text: string, finishReason: FinishReason, schema: z.ZodType<T>, plain?: PlainForm<T>): T {
   const evidence = { evidence: { kind: 'reply', content: text } } as const
   if (finishReason === 'content_filter') {
     throw new SituError('MODEL_CONTENT_FILTERED', 'the provider filtered the reply', evidence)
   }
   if (finishReason === 'length') throw new SituError('MODEL_REPLY_CUT', 'the reply reached its limit', evidence)
-  const outcome = read(text, schema)
+  const outcome = read(text, schema, plain)
   if ('value' in outcome) return outcome.value
   if ('cut' in outcome) throw new SituError('MODEL_REPLY_CUT', `the reply ends inside ${outcome.cut}`, evidence)
   throw new SituError('MODEL_REPLY_INVALID', `the reply can't be used: ${outcome.problem}`, evidence)
 }
+
+/** A value, or what is wrong; undefined for an answer, without its reasoning, that is not of this form. */
+export type PlainForm<T> = (answer: string) => { value: T } | { problem: string } | undefined
 
 /**
  * Calls the model and reads its reply; an invalid one gets one corrective turn.
@@ -42,12 +46,12 @@ export function readReply<T>(text: string, finishReason: FinishReason, schema: z
 export async function ask<T>(
   context: Pick<Context<unknown>, 'model' | 'signal'>,
   messages: readonly ChatMessage[],
-  { name, schema }: { name: string; schema: z.ZodType<T> },
+  { name, schema, plain }: { name: string; schema: z.ZodType<T>; plain?: PlainForm<T> },
 ): Promise<T> {
   const replySchema = { name, schema: describe(schema).json }
   const first = await context.model.complete({ messages, replySchema })
   try {
-    return readReply(first.text, first.finishReason, schema)
+    return readReply(first.text, first.finishReason, schema, plain)
   } catch (error) {
     if (!isMendable(error, first.finishReason)) throw error
     context.signal.throwIfAborted()
@@ -57,7 +61,7 @@ export async function ask<T>(
       // There was room for the first call: what failed is its reply, and that is what a user should see.
       throw callError instanceof SituError && callError.code === 'MODEL_CONTEXT_EXCEEDED' ? error : callError
     })
-    return readReply(second.text, second.finishReason, schema)
+    return readReply(second.text, second.finishReason, schema, plain)
   }
 }
 
@@ -98,10 +102,12 @@ const mostIssues = 8
 
 type Outcome<T> = { value: T } | { cut: string } | { problem: string }
 
-function read<T>(text: string, schema: z.ZodType<T>): Outcome<T> {
+function read<T>(text: string, schema: z.ZodType<T>, plain?: PlainForm<T>): Outcome<T> {
   const answer = afterReasoning(text)
   if (answer === null) return { cut: 'its reasoning' }
   if (answer.trim() === '') return { problem: 'it is empty' }
+  const told = plain?.(answer)
+  if (told) return told
   const { fields } = describe(schema)
   const found = findValues(answer)
   const last = found.findLast(one => concerns(one, fields))

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Noun, Records, Scores } from '../schemas/records.ts'
 import { composeInstruction, type InstructionOptions, instructionOptions, materialOf } from './composition.ts'
+import { moderationOf } from './moderate.ts'
 import { type Draft, drop, type Operator } from './operator.ts'
 import { findPlaceholder } from './reply/placeholders.ts'
 import { ask } from './reply.ts'
@@ -125,7 +126,7 @@ export const scoreInstruction = score({
   summary: 'Drops instructions that meet too few of seven criteria, by the judgement of a model.',
   minimumScore: 3,
   keep({ id: _id, input: _input, ...record }, scores) {
-    return { ...record, scores }
+    return { ...record, ...moderationOf(record), scores }
   },
 })
 

@@ -207,7 +207,7 @@ export const errorTable = {
     retryable: true,
     stops: 'record',
     exit: 1,
-    help: 'The endpoint answered something that is no chat completion: check its log.',
+    help: 'The endpoint answered something that its kind of model does not: check its log, and kind of the model.',
   },
   MODEL_REQUEST_REFUSED: {
     retryable: false,

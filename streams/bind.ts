@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { BenchmarkIndex } from '../operators/decontaminate/benchmark-index.ts'
 import { builtInSnapshot, type DemonstrationSnapshot } from '../operators/demonstrations.ts'
+import type { Model } from '../operators/model.ts'
 import { Prompt } from '../operators/prompt.ts'
 import { messageOf, SituError } from '../schemas/errors.ts'
 import { loadBenchmarks } from './benchmarks.ts'
@@ -41,9 +42,10 @@ export function bindStages(
     if (operator.search) search ??= createSearch(config)
     const options = own?.options ?? {}
     const asks = operator.prompt && (operator.asksModel?.(options) ?? true)
+    const model = asks ? models(stage.name, own?.model) : null
     return new StageBinding(stage, options, {
-      prompt: asks ? loadPrompt(stage, files.get(stage.name) ?? own?.prompt) : null,
-      model: asks ? models(stage.name, own?.model) : null,
+      prompt: model && promptFor(stage, model, options, files.get(stage.name) ?? own?.prompt),
+      model,
       snapshot: operator.demonstrations ? snapshot : null,
       isLive: config.settings.demonstrations === 'live',
       ...(operator.benchmarks && benchmarks && { benchmarks }),
@@ -74,6 +76,28 @@ function promptFiles(prompts: readonly string[]): Map<string, string> {
     files.set(name, file)
   }
   return files
+}
+
+/**
+ * The prompt in force with a model; null for one that takes none.
+ *
+ * @throws {SituError} As `loadPrompt`; CONFIGURATION_INVALID where operator, model, options and prompt do not fit.
+ */
+export function promptFor(
+  stage: Stage,
+  { kind = 'chat', endpoint, model }: Pick<Model, 'kind' | 'endpoint' | 'model'>,
+  options: Record<string, unknown>,
+  file?: string,
+): Prompt | null {
+  const { name, operator } = stage
+  if (kind !== 'chat' && (file !== undefined || !operator.unprompted)) {
+    const rule = file === undefined ? `and ${name} asks by a prompt` : `so ${file} would not be used`
+    const who = `model ${endpoint} (${model}) is of kind ${kind}, which takes no prompt`
+    throw new SituError('CONFIGURATION_INVALID', `operators.${name}: ${who}, ${rule}`)
+  }
+  const prompt = kind === 'chat' ? loadPrompt(stage, file) : null
+  operator.check?.(options, { prompt, kind })
+  return prompt
 }
 
 /**

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import { type OperatorName, operators } from '../operators/index.ts'
+import { modelKinds } from '../operators/model.ts'
 import { messageOf, SituError } from '../schemas/errors.ts'
 import { kafkaProblems, kafkaSettings, secretVariables } from './kafka-settings.ts'
 import { type Recipe, recipeNames, recipes } from './recipes.ts'
@@ -116,6 +117,10 @@ const endpointSchema = z.strictObject({
     .describe('Base URL; default: that of the openai package.'),
   apiKeyVariable: z.string().min(1).default('OPENAI_API_KEY').describe('Environment variable that holds the key.'),
   model: z.string().min(1).describe('Model as sent.'),
+  kind: z
+    .enum(modelKinds)
+    .default('chat')
+    .describe('How it is asked: by prompts, or as a guard or moderation model, which gets a text alone.'),
   parameters: z.record(z.string(), z.unknown()).default({}).describe('Sent with each call as they are.'),
   contextTokens: whole(256, 100_000_000).default(32_768).describe('Tokens that prompt and reply may have together.'),
   structuredOutput: z.enum(['json_schema', 'json_object', 'none']).default('json_schema'),
@@ -266,11 +271,18 @@ function parseModels(path: string, value: unknown, problems: string[]): Record<s
     if (endpoint) models[name] = endpoint
   }
   for (const [name, { failover }] of Object.entries(models)) {
-    if (failover === undefined || (Object.hasOwn(models, failover) && failover !== name)) continue
-    const rule = failover === name ? 'is the model itself' : `is no model${closestName(failover, Object.keys(models))}`
-    problems.push(`${path}: models.${name}.failover: ${failover} ${rule}`)
+    const problem = failover === undefined ? null : failoverProblem(name, failover, models)
+    if (problem) problems.push(`${path}: models.${name}.failover: ${failover} ${problem}`)
   }
   return models
+}
+
+function failoverProblem(name: string, failover: string, models: Readonly<Record<string, Endpoint>>): string | null {
+  if (failover === name) return 'is the model itself'
+  const other = Object.hasOwn(models, failover) ? models[failover] : undefined
+  if (!other) return `is no model${closestName(failover, Object.keys(models))}`
+  const kind = models[name]?.kind
+  return other.kind === kind ? null : `is of kind ${other.kind}, not ${kind}`
 }
 
 function parseOperators(

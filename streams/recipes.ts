@@ -25,6 +25,20 @@ const short = {
   maxPromptTokens: 3000,
 }
 
+/** Harm that no page makes an ordinary subject of. */
+const grave = [
+  'violent-crimes',
+  'non-violent-crimes',
+  'sex-related-crimes',
+  'child-sexual-exploitation',
+  'privacy',
+  'indiscriminate-weapons',
+  'hate',
+  'suicide-self-harm',
+  'sexual-content',
+  'code-interpreter-abuse',
+]
+
 export const recipes = {
   paper: {
     summary: 'the method as published, parameters included',
@@ -50,15 +64,18 @@ export const recipes = {
     },
   },
   careful: {
-    summary: 'personal data masked, every instruction examined and judged',
+    summary: 'personal data masked, every instruction examined, moderated and judged',
     about:
-      'What goes to a model has no e-mail addresses, phone numbers, IP addresses, card numbers or IBANs in it; ' +
-      'instructions that lean on a text which is not there, or have other faults, are dropped.',
-    operators: ['mask', 'examine', 'score'],
+      'Four calls for each document: situation, instruction, a look for harm, and a judgement. What goes to a model ' +
+      'has no e-mail addresses, phone numbers, IP addresses, card numbers or IBANs in it; instructions that lean on a ' +
+      'text which is not there, or have other faults, are dropped, as are those that may do harm. Advice, elections, ' +
+      'copyright and defamation are labelled only: ordinary pages are about them.',
+    operators: ['mask', 'examine', 'moderate', 'score'],
     options: {
       'dedupe-document': { nearDuplicates: true },
       situate: asPublished,
       instruct: asPublished,
+      moderate: { dropFor: grave },
       score: { minimumScore: 5, require: ['specificity', 'problemSolving', 'technicalAccuracy'] },
       examine: {
         dropFor: ['not_self_contained', 'not_grounded', 'copied', 'refusal_or_meta', 'incomplete', 'wrong_length'],

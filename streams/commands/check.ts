@@ -5,7 +5,7 @@ import type { Model } from '../../operators/model.ts'
 import { checkCompatibility } from '../../schemas/compatibility.ts'
 import { messageOf } from '../../schemas/errors.ts'
 import { type Noun, schemas } from '../../schemas/records.ts'
-import { loadPrompt } from '../bind.ts'
+import { promptFor } from '../bind.ts'
 import type { Config } from '../config.ts'
 import { kafkaSettingNames } from '../kafka-settings.ts'
 import { firstLine, wantedOperators } from '../main-line.ts'
@@ -82,6 +82,9 @@ async function finding(what: string, look: () => unknown): Promise<Finding> {
   }
 }
 
+/** Prompts are checked where no model is configured, too. */
+const noModel = { endpoint: '', model: '' }
+
 interface Models {
   /** By operator; an operator without a model that can be used is left out. */
   byOperator: ReadonlyMap<string, Model>
@@ -110,10 +113,12 @@ function checkPrompts(config: Config, { byOperator }: Models): Finding[] {
   return firstLine(wantedOperators([], config)).flatMap((stage): Finding[] => {
     if (!stage.operator.prompt) return []
     const what = `prompt of ${stage.name}`
+    const model = byOperator.get(stage.name)
+    const own = config.operators[stage.name]
     try {
-      const prompt = loadPrompt(stage, config.operators[stage.name]?.prompt)
+      const prompt = promptFor(stage, model ?? noModel, own?.options ?? {}, own?.prompt)
+      if (!prompt) return [fine(`${what}: none, model ${model?.model} takes none`)]
       const tokens = tokenizer.count(prompt.text)
-      const model = byOperator.get(stage.name)
       const room = model ? model.contextTokens - model.replyTokens - tokens : Number.POSITIVE_INFINITY
       if (room < minRoomTokens) {
         const facts = `context ${model?.contextTokens}, reply ${model?.replyTokens}, prompt ${tokens} tokens`

@@ -1,68 +1,48 @@
 import { z } from 'zod'
 import type { Embedder } from '../../operators/embedder.ts'
-import type { Model, ModelReply, ModelRequest, Parameters } from '../../operators/model.ts'
-import { type ClientOptions, OpenAiClient } from '../models/openai/client.ts'
+import type { Model, ModelReply, ModelRequest } from '../../operators/model.ts'
+import type { ClientOptions } from '../models/openai/client.ts'
+import { EndpointModel } from '../models/openai/endpoint-model.ts'
+import { inputUsage } from '../models/openai/response.ts'
 import { directCaller } from '../spending/caller.ts'
 import type { EmbeddingCalls, StageEmbedder } from './embedder.ts'
 
 /** Texts in one call: endpoints take 100 and more, some of them not many tokens at once. */
 const batchTexts = 32
-const contextTokens = 8_192
-const ownParameters = ['model', 'input', 'encoding_format']
 
 const vectors = z.array(z.string())
 const answer = z.object({
   data: z.array(z.object({ index: z.int(), embedding: z.union([z.string(), z.array(z.number())]) })),
   model: z.string().optional(),
-  usage: z.object({ prompt_tokens: z.number() }).nullish(),
+  usage: inputUsage,
 })
 
 /**
  * The embeddings of an endpoint as a model: each message is a text, the reply is JSON of their vectors (Float32, base64).
  * So its calls go through the layers that all calls go through: limits, cache of paid replies, budget.
  */
-class EmbeddingModel implements Model {
-  readonly endpoint: string
-  readonly model: string
-  readonly parameters: Parameters
-  readonly contextTokens = contextTokens
+class EmbeddingModel extends EndpointModel {
+  readonly contextTokens = 8_192
   readonly replyTokens = 1
-  readonly #client: OpenAiClient
 
   constructor(options: ClientOptions) {
-    this.#client = new OpenAiClient(options, ownParameters)
-    this.endpoint = options.endpoint
-    this.model = options.model
-    this.parameters = options.parameters
+    super(options, ['model', 'input', 'encoding_format'])
   }
 
   async complete({ messages, signal }: ModelRequest): Promise<ModelReply> {
     const input = messages.map(({ content }) => content)
     const body = { ...this.parameters, model: this.model, input, encoding_format: 'float' }
-    const { text } = await this.#client.post('/embeddings', Buffer.from(JSON.stringify(body)), signal)
-    const read = this.#read(text, input.length)
-    const usage = read.usage && { promptTokens: read.usage.prompt_tokens, cachedTokens: 0, completionTokens: 0 }
-    const model = read.model ?? this.model
-    return { text: JSON.stringify(read.vectors), finishReason: 'stop', usage: usage ?? null, model }
+    return this.post('/embeddings', Buffer.from(JSON.stringify(body)), signal, text => this.#read(text, input.length))
   }
 
-  async close(): Promise<void> {
-    this.#client.close()
-  }
-
-  #read(text: string, count: number) {
-    const parsed = answer.safeParse(parse(text))
-    if (!parsed.success) {
-      const [issue] = parsed.error.issues
-      throw this.#client.failures.broken(`no embeddings: ${issue?.path.join('.')} ${issue?.message}`, text)
-    }
-    const { data, ...rest } = parsed.data
+  #read(text: string, count: number): ModelReply {
+    const { data, usage, model = this.model } = this.parse(text, answer)
     const byIndex = Array.from({ length: count }, (_, index) => data.find(one => one.index === index)?.embedding)
     const encoded = byIndex.flatMap(embedding => (embedding === undefined ? [] : encode(embedding)))
     if (encoded.length === count && new Set(encoded.map(({ length }) => length)).size === 1) {
-      return { ...rest, vectors: encoded }
+      return { text: JSON.stringify(encoded), finishReason: 'stop', usage, model }
     }
-    throw this.#client.failures.broken(`${encoded.length} embeddings of one length for ${count} texts`, text)
+    throw this.client.failures.broken(`${encoded.length} embeddings of one length for ${count} texts`, text)
   }
 }
 
@@ -106,18 +86,10 @@ export class OpenAiEmbedder implements StageEmbedder {
       const messages = texts.slice(at, at + batchTexts).map(content => ({ role: 'user' as const, content }))
       const replySchema = { name: 'embeddings', schema: {} }
       const { reply } = await caller.call({ ...calls, model: this.model, messages, replySchema, sample: 0, signal })
-      all.push(...vectors.parse(parse(reply.text)).map(decode))
+      all.push(...vectors.parse(JSON.parse(reply.text)).map(decode))
     }
     this.#dimensions = all[0]?.length ?? this.#dimensions
     return all
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }
 

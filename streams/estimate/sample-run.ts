@@ -126,10 +126,13 @@ class Measured implements Caller {
   }
 
   #add(call: Call, { reply, costUsd, latencyMs, isFromCache }: CallResult): void {
+    const { messages, model, replyTokens = model.replyTokens } = call
+    // What writes no text, such as a moderation model, tells something all the same.
+    const counted = () => Math.min(this.#counter.of([{ role: 'assistant', content: reply.text }]), replyTokens)
     const usage = reply.usage ?? {
-      promptTokens: this.#counter.of(call.messages),
+      promptTokens: this.#counter.of(messages),
       cachedTokens: 0,
-      completionTokens: this.#counter.of([{ role: 'assistant', content: reply.text }]),
+      completionTokens: counted(),
     }
     const tally = this.#tally
     tally.calls++
@@ -143,7 +146,7 @@ class Measured implements Caller {
     paid.calls++
     paid.tokens += usage.promptTokens + usage.completionTokens
     paid.usd = sumOrNull(paid.usd, costUsd)
-    const key = endpointKey(call.model)
+    const key = endpointKey(model)
     const told = this.#told.get(key) ?? {}
     for (const { name, limit } of reply.rateLimits ?? []) told[name] = Math.min(told[name] ?? limit, limit)
     this.#told.set(key, told)

@@ -3,6 +3,8 @@ import { attributionReply } from '../../operators/attribute.ts'
 import { conceptReply } from '../../operators/conceive.ts'
 import { createTokenizer } from '../../operators/gpt-tokenizer.ts'
 import { instructionReply } from '../../operators/instruct.ts'
+import { judgementReply } from '../../operators/moderate/answers.ts'
+import { hazards } from '../../operators/moderate/hazards.ts'
 import { scoresReply } from '../../operators/score.ts'
 import { situationReply } from '../../operators/situate.ts'
 import { Random } from '../models/stand-in/random.ts'
@@ -22,7 +24,7 @@ const everyField = {
     type: 'object',
     properties: Object.assign(
       {},
-      ...[situationReply, instructionReply, scoresReply, conceptReply, attributionReply].map(
+      ...[situationReply, instructionReply, scoresReply, judgementReply(hazards), conceptReply, attributionReply].map(
         reply => z.toJSONSchema(reply, { io: 'input', unrepresentable: 'any' }).properties,
       ),
     ),

@@ -40,7 +40,6 @@ export async function sentMessages(pipeline: Pipeline, provenance: Provenance): 
   if (!input) throw new SituError('DATA_UNREADABLE', `input ${provenance.input.id} is no longer in ${stage.input}`)
   const record = await pipeline.serde.decode(nounOfTopic(provenance.input.topic), input.value)
   const configured = JSON.parse(await readText(pipeline, provenance.configuration)) as Configured
-  const prompt = new Prompt(stage.name, await readText(pipeline, provenance.prompt), operator.prompt?.fields ?? [])
   const pool = provenance.snapshot ? (await readSnapshot(pipeline, provenance.snapshot)).demonstrations : []
   const demonstrations = provenance.demonstrations.flatMap(
     id => pool.find(demonstration => demonstration.id === id) ?? [],
@@ -50,8 +49,13 @@ export async function sentMessages(pipeline: Pipeline, provenance: Provenance): 
   const { options, limits } = configured
   const contextTokens = answeredOf(provenance.attempts).at(-1)?.contextTokens ?? limits.contextTokens
   const model = { ...limits, contextTokens }
-  const first = operator.messages?.(record, { prompt, options, tokenizer, demonstrations, found, model }) ?? []
-  const messages = lastAnswered(first, provenance.attempts)
+  const material = { options, tokenizer, found, model }
+  const text = provenance.prompt === null ? null : await readText(pipeline, provenance.prompt)
+  const prompt = text === null ? null : new Prompt(stage.name, text, operator.prompt?.fields ?? [])
+  const first = prompt
+    ? operator.messages?.(record, { ...material, prompt, demonstrations })
+    : operator.unprompted?.(record, material)
+  const messages = lastAnswered(first ?? [], provenance.attempts)
   const matches = provenance.messages === null ? null : hashMessages(messages) === provenance.messages
   return { messages, matches }
 }
@@ -92,8 +96,8 @@ async function readFound(pipeline: Pipeline, ids: readonly string[]): Promise<Fo
   return Promise.all(ids.map(read))
 }
 
-async function readText({ transport, serde }: Pipeline, id: string | null): Promise<string> {
-  const message = id === null ? null : await transport.get('prompt', id)
+async function readText({ transport, serde }: Pipeline, id: string): Promise<string> {
+  const message = await transport.get('prompt', id)
   if (!message) throw new SituError('DATA_UNREADABLE', `text ${id} is no longer in the topic prompt`)
   return (await serde.decode('prompt', message.value)).text
 }

@@ -2,6 +2,7 @@ import type { Model, Parameters } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Config, Endpoint } from '../config.ts'
 import { closestName } from '../terminal/closest-name.ts'
+import { ModerationModel } from './moderation.ts'
 import type { ClientOptions } from './openai/client.ts'
 import { OpenAiModel } from './openai.ts'
 import { StandIn } from './stand-in.ts'
@@ -56,14 +57,10 @@ export function standInsOf(model: Model, config: Config): readonly Model[] {
 function createModel(name: string, config: Config): Model {
   const { settings } = config
   if (name === 'stand-in') return new StandIn({ latencyMs: settings.standInLatencyMs })
-  const { contextTokens, structuredOutput } = endpointOf(name, config)
-  const options = clientOptions(name, config)
-  return new OpenAiModel({
-    ...options,
-    contextTokens,
-    structuredOutput,
-    replyTokens: replyTokens(options.parameters),
-  })
+  const { kind, contextTokens, structuredOutput } = endpointOf(name, config)
+  const options = { ...clientOptions(name, config), contextTokens }
+  if (kind === 'moderation') return new ModerationModel(options)
+  return new OpenAiModel({ ...options, kind, structuredOutput, replyTokens: replyTokens(options.parameters) })
 }
 
 function endpointOf(name: string, config: Config): Endpoint {
@@ -98,6 +95,7 @@ function environmentEndpoint(name: string, { environment, models }: Config): End
     baseUrl: environment.OPENAI_BASE_URL || undefined,
     apiKeyVariable: 'OPENAI_API_KEY',
     model: name,
+    kind: 'chat',
     parameters: {},
     contextTokens: 32_768,
     structuredOutput: 'json_schema',

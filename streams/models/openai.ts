@@ -1,16 +1,14 @@
-import type { FinishReason, Model, ModelReply, ModelRequest, Parameters } from '../../operators/model.ts'
+import type { FinishReason, ModelKind, ModelReply, ModelRequest } from '../../operators/model.ts'
 import { messageBytes } from '../message-text.ts'
-import { type ClientOptions, OpenAiClient } from './openai/client.ts'
+import type { ClientOptions } from './openai/client.ts'
+import { EndpointModel } from './openai/endpoint-model.ts'
 import { refusesFormat } from './openai/failures.ts'
-import type { Answer } from './openai/fetch-answer.ts'
 import { type Format, formatMemoryOf, responseFormat } from './openai/format-memory.ts'
-import { readRateLimits } from './openai/rate-limits.ts'
 import { type ChatCompletion, chatCompletion } from './openai/response.ts'
 
-/** What a call sets itself. */
-const ownParameters = ['model', 'messages', 'stream']
-
 export interface OpenAiOptions extends ClientOptions {
+  /** Left out: chat. A guard is asked for no format: it has one. */
+  kind?: Exclude<ModelKind, 'moderation'>
   contextTokens: number
   replyTokens: number
   /** What to ask for first; where the endpoint refuses it, the next one is used from then on. */
@@ -18,38 +16,30 @@ export interface OpenAiOptions extends ClientOptions {
 }
 
 /** Any endpoint that speaks the chat completions of the `openai` package. */
-export class OpenAiModel implements Model {
-  readonly endpoint: string
-  readonly model: string
-  readonly parameters: Parameters
+export class OpenAiModel extends EndpointModel {
+  readonly kind: ModelKind
   readonly contextTokens: number
   readonly replyTokens: number
-  readonly #client: OpenAiClient
   readonly #structuredOutput: Format
 
   /** @throws {SituError} CONFIGURATION_INVALID */
   constructor(options: OpenAiOptions) {
-    this.#client = new OpenAiClient(options, ownParameters)
-    this.endpoint = options.endpoint
-    this.model = options.model
-    this.parameters = options.parameters
+    super(options, ['model', 'messages', 'stream'])
+    this.kind = options.kind ?? 'chat'
     this.contextTokens = options.contextTokens
     this.replyTokens = options.replyTokens
-    this.#structuredOutput = options.structuredOutput
+    this.#structuredOutput = this.kind === 'guard' ? 'none' : options.structuredOutput
   }
 
   async complete(request: ModelRequest): Promise<ModelReply> {
     request.signal.throwIfAborted()
-    const memory = formatMemoryOf(`${this.#client.baseUrl} ${this.model}`, this.#structuredOutput)
+    const memory = formatMemoryOf(`${this.client.baseUrl} ${this.model}`, this.#structuredOutput)
     return memory.use(request.replySchema.name, request.signal, format => this.#call(request, format), refusesFormat)
   }
 
-  async close(): Promise<void> {
-    this.#client.close()
-  }
-
-  async #call(request: ModelRequest, format: Format): Promise<ModelReply> {
-    return this.#replyOf(await this.#client.post('/chat/completions', this.#body(request, format), request.signal))
+  #call(request: ModelRequest, format: Format): Promise<ModelReply> {
+    const body = this.#body(request, format)
+    return this.post('/chat/completions', body, request.signal, answer => this.#read(answer))
   }
 
   /** The same bytes as JSON of the whole; the messages are made into text once for all who need it. */
@@ -69,31 +59,13 @@ export class OpenAiModel implements Model {
     ])
   }
 
-  #replyOf({ headers, text }: Answer): ModelReply {
-    const rateLimits = readRateLimits(headers)
-    return { ...this.#read(text), ...(rateLimits.length > 0 && { rateLimits }) }
-  }
-
-  #read(text: string): ModelReply {
-    const parsed = parse(text)
-    const checked = chatCompletion.safeParse(parsed)
-    if (!checked.success) {
-      const [issue] = checked.error.issues
-      const problem = parsed === undefined ? 'the answer is no JSON' : `${issue?.path.join('.')}: ${issue?.message}`
-      throw this.#client.failures.broken(problem, text)
+  #read(answer: string): ModelReply {
+    const { choices, usage, model = this.model } = this.parse(answer, chatCompletion)
+    const [choice] = choices
+    if (!choice || choice.finish_reason === 'error') {
+      throw this.client.failures.broken('the answer holds an error', answer)
     }
-    const [choice] = checked.data.choices
-    if (!choice || choice.finish_reason === 'error')
-      throw this.#client.failures.broken('the answer holds an error', text)
-    return { ...contentOf(choice), usage: checked.data.usage, model: checked.data.model ?? this.model }
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
+    return { ...contentOf(choice), usage, model }
   }
 }
 

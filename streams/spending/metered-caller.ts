@@ -17,14 +17,18 @@ export class MeteredCaller implements Caller {
 
   async call(call: Call): Promise<CallResult> {
     const result = await this.#next.call(call)
-    await this.#budget.settle(tokensOf(call.messages, result.reply), result.costUsd ?? 0)
+    await this.#budget.settle(tokensOf(call, result.reply), result.costUsd ?? 0)
     return result
   }
 }
 
-/** Tokens of a call as its endpoint counts them, or an estimate. */
-export function tokensOf(messages: Call['messages'], { text, usage }: ModelReply): number {
+/** Tokens of a call as its endpoint counts them, or an estimate: a reply has no more than its limit allows. */
+export function tokensOf(
+  { model, messages, replyTokens = model.replyTokens }: Pick<Call, 'model' | 'messages' | 'replyTokens'>,
+  { text, usage }: ModelReply,
+): number {
   if (usage) return usage.promptTokens + usage.completionTokens
-  const characters = messages.reduce((sum, { content }) => sum + content.length, text.length)
-  return Math.ceil(characters / charactersPerToken)
+  const characters = messages.reduce((sum, { content }) => sum + content.length, 0)
+  const reply = Math.min(text.length / charactersPerToken, replyTokens)
+  return Math.ceil(characters / charactersPerToken + reply)
 }

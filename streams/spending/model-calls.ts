@@ -42,7 +42,7 @@ export class ModelCalls {
       log,
       admit: () => budget.admit(),
       costOf: usdOf,
-      onProbe: (model, reply) => budget.settle(tokensOf([], reply), usdOf(model, reply) ?? 0),
+      onProbe: (model, reply) => budget.settle(tokensOf({ model, messages: [] }, reply), usdOf(model, reply) ?? 0),
       limitsOf: model => configuredEndpoint(model, config) ?? {},
       standInsOf: model => standInsOf(model, config),
     })
@@ -123,7 +123,7 @@ function checkPrices(models: readonly Model[], config: Config): void {
   for (const model of models.filter(model => !isFree(model))) {
     for (const { endpoint, model: name } of [model, ...standInsOf(model, config)]) {
       if (configuredEndpoint({ endpoint }, config)?.price) continue
-      const way = `give models.${endpoint}.price, or limit tokens or calls`
+      const way = `give models.${endpoint}.price (input: 0, output: 0 where it is free), or limit tokens or calls`
       throw new SituError('CONFIGURATION_INVALID', `--max-usd: the price of model ${name} is not known: ${way}`)
     }
   }

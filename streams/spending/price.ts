@@ -8,8 +8,9 @@ export interface Price {
   output: number
 }
 
-/** What a reply cost, in US dollars; null where no price or no usage is known. */
+/** What a reply cost, in US dollars; null where no price is known, or no usage of what is not free. */
 export function costOf(price: Price | null, usage: Usage | null): number | null {
+  if (price && [price.input, price.cachedInput ?? 0, price.output].every(one => one === 0)) return 0
   if (!price || !usage) return null
   const { promptTokens, cachedTokens, completionTokens } = usage
   const cached = Math.min(cachedTokens, promptTokens)

@@ -106,6 +106,11 @@ export class Database {
     return this.#attempt(() => this.#transaction('BEGIN', work), place)
   }
 
+  /** As `read`, with one statement, which sees one moment by itself. */
+  readOne<T>(work: () => T, place?: string): Promise<T> {
+    return this.#attempt(work, place)
+  }
+
   /** Runs the work as one transaction, all or nothing, after those asked for before. It may be called again. */
   write<T>(work: () => T): Promise<T> {
     const result = this.#queue.then(() => this.#attempt(() => this.#transaction('BEGIN IMMEDIATE', work)))

@@ -1,4 +1,4 @@
-import type { Model, ModelReply, ModelRequest } from '../../operators/model.ts'
+import type { Model, ModelKind, ModelReply, ModelRequest } from '../../operators/model.ts'
 import type { Correction, RecordedModel } from '../../operators/operator.ts'
 import { cutBytes, maxRejectedBytes } from '../../operators/reply.ts'
 import type { Tokenizer } from '../../operators/tokenizer.ts'
@@ -56,6 +56,10 @@ export class CallRecorder implements RecordedModel {
     this.#input = input
     this.#limit = limit
     this.#sample = sample
+  }
+
+  get kind(): ModelKind {
+    return this.#model.kind ?? 'chat'
   }
 
   get contextTokens(): number {

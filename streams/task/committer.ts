@@ -13,10 +13,10 @@ import { count, emptyCounters, finished } from './task-record.ts'
 
 /** So many outcomes do not wait for others; and most in one commit, unless the transport wants more. */
 const fullRecords = 200
-/** How long an outcome waits for others to be committed with. */
-const lingerMs = 10
-/** Most that it waits with state. */
-const longestLingerMs = 250
+/** How long an outcome waits for others to be committed with: at least, and at most. */
+const lingerMs = { shortest: 10, longest: 250 }
+/** Share of the time that it took which it may wait: of a model call nobody notices it, and each commit has its price. */
+const lingerShare = 0.1
 
 /** An outcome on its way into a commit. */
 export interface Completed extends Outcome {
@@ -100,26 +100,24 @@ export class Committer {
     if (this.#ports.ordered) this.#order.push(placeOf(topic, offset))
   }
 
-  add(completed: Completed): void {
+  /** @param workedMs - How long it took. */
+  add(completed: Completed, workedMs = 0): void {
     this.#completed.push(completed)
     this.#completedBytes += bytesOf(completed)
-    void this.#flushSoon()
+    void this.#flushSoon(workedMs)
   }
 
-  async #flushSoon(): Promise<void> {
+  async #flushSoon(workedMs: number): Promise<void> {
     if (this.#lingering) return
     if (this.#completed.length < fullRecords) {
       this.#lingering = true
-      await this.#ports.clock.sleep(this.#lingerMs)
+      // With state nothing is worked during a commit: as long as one takes, so long may be worked for the next.
+      const wanted = this.turn ? this.#commitMs : workedMs * lingerShare
+      await this.#ports.clock.sleep(Math.min(lingerMs.longest, Math.max(lingerMs.shortest, wanted)))
       this.#lingering = false
     }
     // One that has not begun yet will take this outcome along.
     if (this.#flushes < 2) await this.flush()
-  }
-
-  /** With state nothing is worked during a commit: as long as one takes, so long may be worked for the next. */
-  get #lingerMs(): number {
-    return this.turn ? Math.min(longestLingerMs, Math.max(lingerMs, this.#commitMs)) : lingerMs
   }
 
   /** Commits everything that is complete by now. Never rejects: see `onError`. */

@@ -1,6 +1,9 @@
 import { messageOf, SituError } from '../../schemas/errors.ts'
 import type { Clock } from '../clock.ts'
 
+/** As a reason, so that no error with its stack is made each time. */
+const stopped = 'stopped'
+
 /**
  * The time that one record may take. While it waits for an endpoint the time stands still: that is not its fault. Signal
  * and timer are made when they are first needed: an operator that answers at once needs neither.
@@ -96,7 +99,7 @@ export class RecordLimit {
 
   #stop(): void {
     if (!this.#timer) return
-    this.#timer.abort()
+    this.#timer.abort(stopped)
     this.#timer = null
     this.#count()
   }

@@ -399,12 +399,14 @@ export class TaskLoop {
     if (!this.#restored) return
     const { committer } = this.#restored
     const { turn } = committer
+    const { clock } = this.#ports
     if (turn && committer.isFull) await committer.flush()
     await turn?.acquire()
+    const begun = clock.now()
     try {
       const outcome = await this.#apply(this.#restored, input)
       if (request && outcome.result.kind !== 'failed') outcome.messages.push(request.tombstone)
-      this.#complete({ ...outcome, position, offset, request })
+      this.#complete({ ...outcome, position, offset, request }, clock.now() - begun)
     } catch (error) {
       this.#intake.end(request)
       if (!(error instanceof CallRefused) && !this.#working.signal.aborted) this.#fail(error)
@@ -429,12 +431,12 @@ export class TaskLoop {
   }
 
   /** Suspects that come after the task has ended stay uncommitted. */
-  #complete(completed: Completed): void {
+  #complete(completed: Completed, workedMs: number): void {
     if (this.#error && completed.result.kind === 'failed' && completed.result.code === 'OPERATOR_BUG') return
     if (this.#suspects.hold(completed)) return
     this.#releaseSuspects()
     this.#uncommittedSince ??= this.#ports.clock.now()
-    this.#restored?.committer.add(completed)
+    this.#restored?.committer.add(completed, workedMs)
   }
 
   #committed(chunk: readonly Completed[]): void {

@@ -31,7 +31,9 @@ describe('the tokenizer beside the library that its encoding comes from', () => 
 })
 
 describe('BytePairs', () => {
-  const tokens = ['a', 'b', 'c', 'ab', 'bc', 'abc', [0xc3], [0xa9], 'é', 'aé']
+  const texts = ['a', 'b', 'c', 'ab', 'bc', 'abc', [0xc3], [0xa9], 'é', 'aé']
+  const lines = texts.map((text, rank) => `${Buffer.from(text as string).toString('base64')} ${rank}`)
+  const tokens = Buffer.from(lines.join('\n'))
 
   it.each([
     ['a', 1],
@@ -51,5 +53,9 @@ describe('BytePairs', () => {
     const pairs = new BytePairs(tokens)
     expect(pairs.count('abc'.repeat(500))).toBe(500)
     expect(pairs.count('cab')).toBe(2)
+  })
+
+  it('takes no file with a line missing', () => {
+    expect(() => new BytePairs(Buffer.from(lines.toSpliced(3, 1).join('\n')))).toThrow('expected rank 3, got 4')
   })
 })

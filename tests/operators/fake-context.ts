@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { builtInSnapshot } from '../../operators/demonstrations.ts'
 import { createTokenizer } from '../../operators/gpt-tokenizer.ts'
-import type { ModelRequest } from '../../operators/model.ts'
+import type { ModelKind, ModelRequest } from '../../operators/model.ts'
 import type { Context, Operator } from '../../operators/operator.ts'
 import { Prompt } from '../../operators/prompt.ts'
 import type { Document, Provenance, Situation } from '../../schemas/records.ts'
@@ -59,7 +59,10 @@ export function record<Options>(
   prompt: Prompt,
   options: Options,
   replies: readonly unknown[],
-  limits = { contextTokens: 32_768, replyTokens: 1024 },
+  limits: { contextTokens: number; replyTokens: number; kind?: ModelKind } = {
+    contextTokens: 32_768,
+    replyTokens: 1024,
+  },
   id = 'record-1',
 ): Recording<Options> {
   const requests: Recording<Options>['requests'] = []
@@ -71,6 +74,7 @@ export function record<Options>(
     prompt,
     demonstrations: snapshot,
     model: {
+      kind: 'chat',
       ...limits,
       async complete(request) {
         const reply = replies[requests.length]

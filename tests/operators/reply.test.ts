@@ -139,6 +139,7 @@ describe('readReply', () => {
 
 /** Answers with the given replies in turn and keeps what it was asked. */
 class ScriptedModel implements RecordedModel {
+  readonly kind = 'chat'
   readonly contextTokens = 8_192
   readonly replyTokens = 512
   readonly requests: { request: Pick<ModelRequest, 'messages' | 'replySchema'>; correction?: Correction }[] = []

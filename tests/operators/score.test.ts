@@ -59,7 +59,8 @@ describe('score', () => {
     const missed: Criterion[] = ['creativity', 'complexity']
     const { outcome, requests } = await judge(verdicts(missed))
     const { id: _id, input: _input, ...fields } = deduped
-    expect(outcome).toEqual([{ ...fields, scores: { total: 5, ...verdicts(missed) } }])
+    const unmoderated = { moderation: null, moderating: null }
+    expect(outcome).toEqual([{ ...fields, ...unmoderated, scores: { total: 5, ...verdicts(missed) } }])
     expect(requests).toHaveLength(1)
     expect(requests[0]?.messages[1]?.content).toBe(`<instruction>\n${text}\n</instruction>\nReply:`)
     expect(scoreInstruction.provenanceField).toBe('scoring')

@@ -30,7 +30,7 @@ describe('recipes', () => {
     writeFileSync(file, text)
     const { config, problems } = readConfig({ config: file }, {})
     expect(problems).toEqual([])
-    expect(wantedOperators([], config)).toEqual(['examine', 'score'])
+    expect(wantedOperators([], config)).toEqual(['examine', 'moderate', 'score'])
     expect(config.operators.situate?.options).toMatchObject({ demonstrations: 4, maxPromptTokens: 7500 })
     expect(config.operators['dedupe-document']?.options).toMatchObject({ nearDuplicates: true })
   })

@@ -40,6 +40,11 @@ export class Child {
     await this.#exit
   }
 
+  /** It lives and is silent from now on. */
+  stop(): void {
+    this.#process.kill('SIGSTOP')
+  }
+
   async ended(): Promise<void> {
     await this.#exit
   }

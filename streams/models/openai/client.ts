@@ -46,7 +46,7 @@ export class OpenAiClient {
       logLevel: 'off',
       fetch: fetchAnswer,
     })
-    this.failures = new Failures(`${options.endpoint} (${options.model})`, options.apiKey)
+    this.failures = new Failures(options)
   }
 
   get baseUrl(): string {

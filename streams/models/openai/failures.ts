@@ -14,14 +14,22 @@ const maxMessageChars = 300
 /** A shorter key would take ordinary words out of the messages. */
 const minKeyChars = 5
 
+interface Asked {
+  endpoint: string
+  model: string
+  apiKey: string
+}
+
 /** Errors of one endpoint; the key stands in none of them, whatever the endpoint sends back. */
 export class Failures {
   readonly #who: string
+  readonly #model: string
   readonly #key: string
 
-  constructor(who: string, key: string) {
-    this.#who = who
-    this.#key = key
+  constructor({ endpoint, model, apiKey }: Asked) {
+    this.#who = `${endpoint} (${model})`
+    this.#model = model
+    this.#key = apiKey
   }
 
   make(code: ErrorCode, problem: string, { cause, ...details }: ErrorDetails = {}): SituError {
@@ -42,7 +50,9 @@ export class Failures {
 
   ofStatus({ status, headers, body }: StatusAnswer): StatusFailure {
     const wait = retryAfterMs(headers)
-    const failure = this.make(codeOf(status, body), `status ${status} ${readMessage(body)}`.trim(), {
+    // A model that is called after what it does, as omni-moderation, is no filter because it is named.
+    const said = filterMessage.test(this.#model) ? body.replaceAll(this.#model, '') : body
+    const failure = this.make(codeOf(status, said), `status ${status} ${readMessage(body)}`.trim(), {
       evidence: { kind: 'response', content: body },
       ...(wait === undefined ? {} : { retryAfterMs: wait }),
     })
@@ -92,7 +102,7 @@ const contextMessage =
 const modelMessage =
   /model_not_found|not a valid model|(?:unknown|unsupported|invalid) model\b|\bmodel\b.{0,100}(?:does not exist|not found)/i
 const filterMessage =
-  /content[_ ](?:filter|policy|management)|responsible ?ai|safety (?:system|policy|filter)|moderation/i
+  /content[_ ](?:filter|policy|management)|responsible ?ai|safety (?:system|policy|filter)|moderation(?!s\b)/i
 
 function codeOf(status: number, body: string): ErrorCode {
   const isRefusal = [400, 403, 413, 422, 451].includes(status)

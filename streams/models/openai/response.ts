@@ -17,6 +17,13 @@ const usage = z
   .nullable()
   .catch(null)
 
+/** Of calls that are answered with no text. */
+export const inputUsage = z
+  .object({ prompt_tokens: tokens })
+  .transform(({ prompt_tokens }) => ({ promptTokens: prompt_tokens, cachedTokens: 0, completionTokens: 0 }))
+  .nullable()
+  .catch(null)
+
 const choice = z.object({
   message: z.object({ content: z.string().nullish(), refusal: z.string().nullish() }),
   finish_reason: z.string().nullish(),

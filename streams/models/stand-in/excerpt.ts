@@ -7,6 +7,8 @@ const maxSentenceChars = 400
 
 /** A few sentences of a document, from a random place, with the words that stand out in them. */
 export class Excerpt {
+  /** What it is taken from. */
+  readonly document: string
   /** The sentences as they follow one another; empty only for an empty document. */
   readonly text: string
   readonly sentences: readonly string[]
@@ -14,6 +16,7 @@ export class Excerpt {
   readonly words: readonly string[]
 
   constructor(document: string, random: Random) {
+    this.document = document
     const wanted = 350 + random.integer(500)
     // Only a window is looked at, so that a huge document costs no more than a small one.
     const start = document.length <= wanted ? 0 : random.integer(document.length - wanted)

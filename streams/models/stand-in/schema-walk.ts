@@ -1,7 +1,7 @@
 import type { Excerpt } from './excerpt.ts'
 import type { Random } from './random.ts'
 
-export type Writer = (excerpt: Excerpt, random: Random) => string | number
+export type Writer = (excerpt: Excerpt, random: Random) => string | number | string[]
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
 type Node = Record<string, unknown>
@@ -9,8 +9,8 @@ type Node = Record<string, unknown>
 const maxDepth = 12
 
 /**
- * Fills a JSON schema: a property that has a writer, or the items of one that is a list, with what the writer gives; any
- * other text with a sentence of the excerpt, and numbers, lists and choices within their limits.
+ * Fills a JSON schema: a property that has a writer, or the items of one that is a list, with what the writer gives, or
+ * a list as a whole where the writer is called after it with `[]`; any other text with a sentence of the excerpt, and numbers, lists and choices within their limits.
  */
 export function answerSchema(
   schema: Node,
@@ -71,9 +71,17 @@ class SchemaWalk {
   }
 
   #list(node: Node, name: string, depth: number): Json {
+    const write = Object.hasOwn(this.#writers, `${name}[]`) ? this.#writers[`${name}[]`] : undefined
+    if (write) return this.#choices(node.items, [write(this.#excerpt, this.#random)].flat())
     const least = numberOr(node.minItems, 1)
     const count = Math.min(least + this.#random.integer(3), numberOr(node.maxItems, 1_000))
     return Array.from({ length: count }, () => this.answer(node.items, name, depth + 1))
+  }
+
+  /** Those that the schema of the items allows. */
+  #choices(items: unknown, values: readonly (string | number)[]): Json {
+    const { enum: allowed } = this.#resolve(items)
+    return values.filter(value => !Array.isArray(allowed) || allowed.includes(value))
   }
 
   #number(node: Node): number {
@@ -86,7 +94,7 @@ class SchemaWalk {
     return least + this.#random.integer(Math.max(1, Math.min(most - least, 1_000_000) + 1))
   }
 
-  #fit(node: Node, value: string | number): string | number {
+  #fit(node: Node, value: string | number | string[]): Json {
     if (typeof value !== 'string' || typeof node.maxLength !== 'number') return value
     return value.slice(0, node.maxLength).toWellFormed()
   }

@@ -86,6 +86,8 @@ const forms = [
 const mostKeywords = 8
 /** Share of criteria that are met. */
 const metShare = 0.9
+/** What it takes for harm, since it understands nothing: `[flag:hate]`. */
+const flag = /\[flag:([a-z0-9-]+)\]/g
 
 type Writers = Readonly<Record<string, Writer>>
 
@@ -119,6 +121,12 @@ export const writers: Readonly<Record<string, Writers>> = {
       `${random.pick(abilities)} is what ${topic(excerpt, random)} comes to: "${excerpt.phrase(random)}".`,
     score: (_excerpt, random) => (random.next() < metShare ? 1 : 0),
   },
+  moderation: {
+    reason: (excerpt, random) => `It is about ${topic(excerpt, random)}: "${excerpt.phrase(random)}".`,
+    'categories[]': flagged,
+  },
+  // Asked for no schema: categories at random would be harm everywhere.
+  'every-field': { 'categories[]': flagged },
   concept: {
     intention: (excerpt, random) => `Wants ${random.pick(aims)}, starting from "${excerpt.phrase(random)}".`,
     keywords: (excerpt, random) => random.pick(longest(excerpt.words)),
@@ -133,6 +141,10 @@ export const writers: Readonly<Record<string, Writers>> = {
     domain: (excerpt, random) => `field of ${random.pick(longest(excerpt.words)).toLowerCase()}`,
     thought: writeThought,
   },
+}
+
+function flagged({ document }: Excerpt): string[] {
+  return [...document.matchAll(flag)].map(([, name = '']) => name)
 }
 
 /** Longer words say more of what a text is about. */

@@ -50,7 +50,7 @@ export class SqliteSpendingStore implements SpendingStore {
   }
 
   async getReply(key: string): Promise<PaidReply | null> {
-    const row = await this.#database.read(() =>
+    const row = await this.#database.readOne(() =>
       this.#database
         .statement('SELECT form, size, value AS bytes FROM reply WHERE key = ? AND rejected = 0')
         .get(keyBytes(key)),

@@ -2,6 +2,7 @@ import type { Claim, Membership, TaskSpec } from '../transport.ts'
 import { typeOf } from './broker-error.ts'
 import type { Brokers } from './brokers.ts'
 import type { KafkaClaim } from './claim.ts'
+import { takeOut } from './group-exit.ts'
 import { assignMembers, describeMember, partitionsOf, protocolName, readAssignment } from './group-protocol.ts'
 import type { GroupRoll } from './group-roll.ts'
 import type { KafkaMetrics } from './metrics.ts'
@@ -15,6 +16,10 @@ const leaveMs = 3000
 export interface GroupMemberPorts {
   /** With connections that nobody else uses: a broker holds the request to join until all have come. */
   brokers: Brokers
+  /** With other connections. */
+  asking: Brokers
+  /** With which the client id of the first ones ends: of this member alone. */
+  workerId: string
   settings: Settings
   /** Of the workers of this machine; null where there is none. */
   roll: GroupRoll | null
@@ -96,20 +101,20 @@ export class GroupMember implements Membership {
     const { brokers, roll } = this.#ports
     this.#leaving.abort()
     this.#wake.abort()
-    const claims = [...this.#claims.values()].map(claim => claim.release())
-    await atMost(leaveMs, Promise.all([...claims, this.#running, ...this.#taking.values()]))
-    if (this.#memberId !== '') await atMost(leaveMs, this.#sayGoodbye())
+    await atMost(leaveMs, Promise.all([...this.#claims.values()].map(claim => claim.release())))
+    // The group may wait for others while this one wants to join: only to be taken out ends that.
+    await atMost(leaveMs, this.#sayGoodbye())
+    await atMost(leaveMs, Promise.all([this.#running, ...this.#taking.values()]))
+    // Its request to join may have come to the broker behind the goodbye.
+    await atMost(leaveMs, this.#sayGoodbye())
     await roll?.leave()
     await brokers.close()
   }
 
-  async #sayGoodbye(): Promise<void> {
-    try {
-      const coordinator = await this.#ports.brokers.coordinator('group', this.#groupId)
-      await coordinator.leaveGroup({ groupId: this.#groupId, memberId: this.#memberId })
-    } catch {
-      // The group finds out when the session ends.
-    }
+  /** Where it fails the group finds out when the session ends. */
+  #sayGoodbye(): Promise<unknown> {
+    const { asking, settings, workerId } = this.#ports
+    return takeOut(asking, settings.prefix, workerId, this.#leaving.signal)
   }
 
   async #run(): Promise<void> {

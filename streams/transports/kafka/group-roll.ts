@@ -1,11 +1,11 @@
-import { randomUUID } from 'node:crypto'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { messageOf } from '../../../schemas/errors.ts'
 import { LeaseFile } from '../../sqlite/lease-file.ts'
 import type { Brokers } from './brokers.ts'
-import { brokerNames, type Settings, wait } from './options.ts'
+import { takeOut } from './group-exit.ts'
+import { type Settings, wait } from './options.ts'
 
 const ending = '.lock'
 
@@ -18,7 +18,6 @@ const ending = '.lock'
  * at all of them. A folder that can't be used is told, and then the group waits for the end of sessions.
  */
 export class GroupRoll {
-  readonly clientId: string
   readonly #folder: string
   readonly #name: string
   readonly #brokers: Brokers
@@ -28,14 +27,15 @@ export class GroupRoll {
   #watching: Promise<void> = Promise.resolve()
   #warned: string | null = null
 
-  /** @param folder - Where the workers of this machine have their files; it is made where it is missing. */
-  constructor(folder: string, brokers: Brokers, settings: Settings) {
-    const machine = encodeURIComponent(hostname())
+  /**
+   * @param folder - Where the workers of this machine have their files; it is made where it is missing.
+   * @param workerId - With which the client id of its member ends.
+   */
+  constructor(folder: string, workerId: string, brokers: Brokers, settings: Settings) {
     this.#folder = folder
-    this.#name = `${settings.prefix}~${machine}~${randomUUID()}`
+    this.#name = `${settings.prefix}~${encodeURIComponent(hostname())}~${workerId}`
     this.#brokers = brokers
     this.#settings = settings
-    this.clientId = `${settings.clientId}-${idIn(this.#name)}`
   }
 
   /** Signs, and strikes out all that have died; from now on watches. */
@@ -84,7 +84,8 @@ export class GroupRoll {
     const lease = LeaseFile.tryTake(this.#path(name))
     if (!lease) return false
     try {
-      const count = await this.#removeMembers(idIn(name))
+      const { prefix } = this.#settings
+      const count = await takeOut(this.#brokers, prefix, idIn(name), this.#leaving.signal)
       if (count > 0)
         this.#settings.log.warn({ worker: name }, 'a worker of this machine has died: its tasks go to others')
       rmSync(this.#path(name), { force: true })
@@ -92,19 +93,6 @@ export class GroupRoll {
     } finally {
       lease.release()
     }
-  }
-
-  /** @returns How many there were. */
-  #removeMembers(id: string): Promise<number> {
-    const groupId = brokerNames.workers(this.#settings.prefix)
-    const work = async () => {
-      const coordinator = await this.#brokers.coordinator('group', groupId)
-      const { groups } = await coordinator.describeGroups({ groupIds: [groupId] })
-      const dead = groups.flatMap(({ members }) => members.filter(({ clientId }) => clientId.endsWith(id)))
-      for (const { memberId } of dead) await coordinator.leaveGroup({ groupId, memberId })
-      return dead.length
-    }
-    return this.#brokers.call(`group ${groupId}: members`, work, { signal: this.#leaving.signal })
   }
 
   /** Other workers of the group on this machine, dead or alive, in order. */

@@ -215,12 +215,14 @@ export class KafkaTransport implements Transport {
     this.#checkOpen()
     if (tasks.length === 0) return { held: [], confirm: async () => {}, leave: async () => {} }
     const { rollFolder } = this.#settings
-    const roll = rollFolder === null ? null : new GroupRoll(rollFolder, this.#asking, this.#settings)
-    const settings = { ...this.#settings, ...(roll && { clientId: roll.clientId }) }
+    const workerId = randomUUID()
+    const settings = { ...this.#settings, clientId: `${this.#settings.clientId}-${workerId}` }
     const member = new GroupMember(tasks, {
       brokers: new Brokers(createClient(settings, this.#sockets.factory), settings),
+      asking: this.#asking,
+      workerId,
       settings,
-      roll,
+      roll: rollFolder === null ? null : new GroupRoll(rollFolder, workerId, this.#asking, settings),
       metrics: this.metrics,
       takeOver: (task, taker, signal) => this.#takeOver(task, taker, signal),
       assigned,

@@ -8,6 +8,8 @@ import { z } from 'zod'
 import { attributionReply } from '../../../operators/attribute.ts'
 import { conceptReply } from '../../../operators/conceive.ts'
 import { instructionReply } from '../../../operators/instruct.ts'
+import { judgementReply } from '../../../operators/moderate/answers.ts'
+import { hazards } from '../../../operators/moderate/hazards.ts'
 import { readReply } from '../../../operators/reply.ts'
 import { scoresReply } from '../../../operators/score.ts'
 import { situationReply } from '../../../operators/situate.ts'
@@ -138,7 +140,8 @@ describe('a reply', () => {
   it('holds, where no schema was sent, the fields of every operator', async () => {
     await serve({})
     const text = await textOf({ response_format: { type: 'json_object' } })
-    for (const schema of [situationReply, instructionReply, scoresReply, conceptReply, attributionReply]) {
+    const judgement = judgementReply(hazards)
+    for (const schema of [situationReply, instructionReply, scoresReply, judgement, conceptReply, attributionReply]) {
       expect(() => readReply(text, 'stop', schema as z.ZodType<object>)).not.toThrow()
     }
   })

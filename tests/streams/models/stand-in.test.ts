@@ -5,6 +5,8 @@ import { z } from 'zod'
 import { attributionReply } from '../../../operators/attribute.ts'
 import { conceive, conceptReply } from '../../../operators/conceive.ts'
 import type { ModelRequest, ReplySchema } from '../../../operators/model.ts'
+import { judgementReply } from '../../../operators/moderate/answers.ts'
+import { hazards } from '../../../operators/moderate/hazards.ts'
 import { Prompt } from '../../../operators/prompt.ts'
 import { readReply } from '../../../operators/reply.ts'
 import { scoresReply } from '../../../operators/score.ts'
@@ -83,19 +85,23 @@ describe('StandIn', () => {
     }
   })
 
-  it.each(documents)('answers the schemas of the branch of demonstrations from %s', async (_name, document) => {
-    for (const [name, schema] of Object.entries({
-      scores: scoresReply,
-      concept: conceptReply,
-      attribution: attributionReply,
-    })) {
-      for (const sample of [0, 1, 2]) {
-        const replySchema = { name, schema: z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) }
-        const reply = await new StandIn().complete(requestOf(document, replySchema, sample))
-        expect(() => readReply(reply.text, reply.finishReason, schema as z.ZodType<object>)).not.toThrow()
+  it.each(documents)(
+    'answers the schemas of the operators that judge or work on instructions from %s',
+    async (_name, document) => {
+      for (const [name, schema] of Object.entries({
+        scores: scoresReply,
+        moderation: judgementReply(hazards),
+        concept: conceptReply,
+        attribution: attributionReply,
+      })) {
+        for (const sample of [0, 1, 2]) {
+          const replySchema = { name, schema: z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) }
+          const reply = await new StandIn().complete(requestOf(document, replySchema, sample))
+          expect(() => readReply(reply.text, reply.finishReason, schema as z.ZodType<object>)).not.toThrow()
+        }
       }
-    }
-  })
+    },
+  )
 
   it('finds keywords among the words of the instruction', async () => {
     const text =
@@ -109,6 +115,18 @@ describe('StandIn', () => {
       const { keywords } = readReply((await new StandIn().complete(request)).text, 'stop', conceptReply)
       for (const keyword of keywords) expect(text).toContain(keyword)
     }
+  })
+
+  it('takes for harm what is marked so wherever it stands, and nothing else', async () => {
+    const judgement = judgementReply(hazards)
+    const schema = z.toJSONSchema(judgement, { io: 'input', unrepresentable: 'any' })
+    const flagsOf = async (document: string) => {
+      const reply = await new StandIn().complete(requestOf(document, { name: 'moderation', schema }))
+      return readReply(reply.text, 'stop', judgement).categories.map(({ category }) => category)
+    }
+    for (let number = 0; number < 20; number++) expect(await flagsOf(documentOf(number))).toEqual([])
+    const marked = `[flag:hate] ${documentOf(1, 400)} [flag:nonsense] [flag:privacy] [flag:hate]`
+    expect(await flagsOf(marked)).toEqual(['hate', 'privacy'])
   })
 
   it('lets most criteria be met, and not all', async () => {

@@ -16,6 +16,8 @@ describe('costOf', () => {
     expect(costOf(null, usage)).toBeNull()
     expect(costOf({ input: 1, output: 5 }, null)).toBeNull()
     expect(costOf({ input: 0, output: 0 }, usage)).toBe(0)
+    expect(costOf({ input: 0, output: 0 }, null)).toBe(0)
+    expect(costOf({ input: 0, cachedInput: 1, output: 0 }, null)).toBeNull()
   })
 
   it('never counts more cached tokens than there were', () => {

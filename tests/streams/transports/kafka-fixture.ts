@@ -75,14 +75,19 @@ export class KafkaFixture {
     return [...this.#opened.values()].find(one => one.transport === transport)
   }
 
+  async memberCount(): Promise<number> {
+    const { groups } = await (await this.admin()).describeGroups([this.groupId])
+    return groups[0]?.members.length ?? 0
+  }
+
   /** The owner of the task falls silent, and the group drops it, as at the end of its session. */
   async expire({ id }: TaskSpec): Promise<void> {
     const { groups } = await (await this.admin()).describeGroups([this.groupId])
     const members = groups[0]?.members ?? []
     for (const { memberId, memberMetadata, clientId } of members) {
       if (!readMember(memberId, memberMetadata).wanted.has(id)) continue
-      const owner = this.#opened.get(clientId)?.transport
-      if (owner) this.silence(owner)
+      const [, owner] = [...this.#opened].find(([own]) => clientId.startsWith(own)) ?? []
+      if (owner?.transport) this.silence(owner.transport)
       const cluster = openCluster(this.kafka)
       await cluster.connect()
       await cluster.refreshMetadata()

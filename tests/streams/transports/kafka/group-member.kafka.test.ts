@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { Brokers } from '../../../../streams/transports/kafka/brokers.ts'
 import { type ClaimPorts, KafkaClaim } from '../../../../streams/transports/kafka/claim.ts'
@@ -16,20 +17,29 @@ const tasks: TaskSpec[] = [0, 1].map(partition => ({
 }))
 
 let fixture: KafkaFixture
+let opened: Brokers[]
 beforeEach(() => {
   fixture = new KafkaFixture()
+  opened = []
 })
-afterEach(() => fixture.close())
+afterEach(async () => {
+  for (const brokers of opened) await brokers.close()
+  await fixture.close()
+})
 
 /** A member whose take-overs wait for `fenced`. */
 function createMember(fenced: Promise<void>) {
   const { prefix } = fixture
   const settings = settingsOf({ brokers: kafkaServices().brokers, prefix, heartbeatMs: 100 })
+  const asking = new Brokers(fixture.kafka, settings)
+  opened.push(asking)
   const taken = new Set<string>()
   let asked = 0
   const metrics = new KafkaMetrics()
   const member: GroupMember = new GroupMember(tasks, {
     brokers: new Brokers(fixture.kafka, settings),
+    asking,
+    workerId: randomUUID(),
     settings,
     roll: null,
     metrics,

@@ -79,3 +79,16 @@ it('lets a worker join whose others were killed while the group was assigning an
   const { taken } = await joining
   await expect.poll(() => taken.size, { timeout: 20_000 }).toBe(tasks.length)
 })
+
+it('lets a worker leave that waits to join, so that nobody waits for it', async () => {
+  const silent = startChild()
+  for (const _ of tasks) await silent.next()
+  silent.stop()
+  const transport = await fixture.open(options())
+  // Until the silent one has answered, for which the group has 300 s.
+  const joining = transport.join(tasks, () => {})
+  joining.catch(() => {})
+  await expect.poll(() => fixture.memberCount(), { timeout: 20_000 }).toBe(2)
+  await transport.close()
+  expect(await fixture.memberCount()).toBe(1)
+})
