@@ -20,6 +20,7 @@ const operators = {
   demonstration: 'attribute',
   situation: 'situate',
   instruction: 'instruct',
+  moderated: 'moderate',
   scored: 'score',
 } as const
 
@@ -97,6 +98,7 @@ beforeAll(async () => {
       conceive: { enabled: true },
       retrieve: { enabled: true, minimumRelevance: 0 },
       attribute: { enabled: true },
+      moderate: { enabled: true },
       score: { enabled: true, minimumScore: 0 },
     },
   }

@@ -15,7 +15,7 @@ const open: Readonly<Record<string, object>> = {
   retrieve: { minimumRelevance: 0 },
 }
 
-const optional = ['dedupe-real', 'score-real', 'conceive', 'retrieve', 'attribute', 'score'] as const
+const optional = ['dedupe-real', 'score-real', 'conceive', 'retrieve', 'attribute', 'moderate', 'score'] as const
 
 /** Works everything that waits, through the branch of demonstrations and the main line, with one model for all steps. */
 export async function workWholeLine(pipeline: Pipeline, model: Model, folder: string) {
