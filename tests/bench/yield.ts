@@ -31,9 +31,12 @@ export async function run(options: ScriptOptions): Promise<void> {
             { name: 'taken, but no answer', value: ours.wrong, goal: { most: 0 } },
             { name: 'taken by the regular expression of the reference code', value: reference.taken },
             { name: 'taken by it, but no answer', value: reference.wrong },
-            ...tinySteps.map((step): Figure => {
+            ...tinySteps.flatMap((step): Figure[] => {
               const own = yieldOf(replies, readAsOperator, step)
-              return { name: `${step}: share of ${own.replies} replies that is taken`, value: own.taken / own.replies }
+              if (own.replies === 0) return []
+              return [
+                { name: `${step}: share of ${own.replies} replies that is taken`, value: own.taken / own.replies },
+              ]
             }),
             { name: 'dead letters', value: letters.length },
             {
