@@ -96,7 +96,7 @@ export async function examineText(
   const runs = source.trim() === '' ? null : copiedRuns(unitsOf(text), unitsOf(source))
   const language = await checkLanguage(text, document?.language ?? (await detectLanguage(source)))
   return {
-    selfContained: checkSelfContained(text, runs !== null && runs.share >= excerptShare),
+    selfContained: checkSelfContained(text, runs !== null && runs.share >= excerptShare, source),
     grounded: runs && language.ok ? checkGrounded(text, `${document?.title ?? ''}\n${source}`, options) : passed(),
     language,
     copying: runs ? checkCopying(runs, options) : passed(),

@@ -39,8 +39,11 @@ const optionsSchema = z.strictObject({
 
 export type RetrieveOptions = z.output<typeof optionsSchema>
 
-/** What the model answers. The descriptions stand in the prompt's sample too: a reply that repeats one is no reply. */
-function choiceReply(count: number) {
+/**
+ * What the model answers about so many documents. The descriptions stand in the prompt's sample too: a reply that repeats
+ * one is no reply.
+ */
+export function choiceReply(count: number) {
   return z.object({
     thought: z.string().describe('What the instruction needs, and which document has it.'),
     document: z.int().min(0).max(count).describe('Number of the document, 0 for none.'),

@@ -47,6 +47,7 @@ export function bindStages(
       prompt: model && promptFor(stage, model, options, files.get(stage.name) ?? own?.prompt),
       model: model ?? (operator.embeds ? (embedder?.model ?? null) : null),
       snapshot: operator.demonstrations ? snapshot : null,
+      isLive: config.settings.demonstrations === 'live',
       ...(operator.benchmarks && benchmarks && { benchmarks }),
       ...(operator.search && search && { search }),
       ...(needsEmbedder(stage, own) && embedder && { embedder }),

@@ -55,7 +55,7 @@ export function judge(observation: Observation): Health {
 
 function stuck(task: TaskActivity, observation: Observation, boundMs: number): string[] {
   const { now, lags, waitingSince, recordTimeoutMs } = observation
-  const { id, open, oldestMs, uncommittedSince, isRestored, takenAt, lastFetch, lastCommit } = task
+  const { id, open, oldestMs, uncommittedSince, isRestored, isHeld, takenAt, lastFetch, lastCommit } = task
   // Reading back the state of a large index takes its time.
   if (!isRestored) return []
   const reasons: string[] = []
@@ -64,7 +64,8 @@ function stuck(task: TaskActivity, observation: Observation, boundMs: number): s
   if (waits > boundMs) reasons.push(`${id}: an outcome waits for its commit for ${seconds(waits)}`)
   const lag = lags.get(id) ?? 0
   const quiet = now - Math.max(takenAt, lastFetch ?? 0, lastCommit ?? 0, waitingSince.get(id) ?? now)
-  if (lag > 0 && open === 0 && quiet > boundMs) {
+  // Where inputs wait for other stages, those are judged.
+  if (lag > 0 && open === 0 && !isHeld && quiet > boundMs) {
     reasons.push(`${id}: ${lag} messages wait, but nothing was fetched or committed for ${seconds(quiet)}`)
   }
   return reasons

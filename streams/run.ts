@@ -8,6 +8,7 @@ import { OpenSearches } from './searches/open-searches.ts'
 import { type Caller, directCaller } from './spending/caller.ts'
 import type { EndpointWaiting } from './spending/endpoints.ts'
 import { type StageWork, type TaskActivity, WorkLedger } from './task/activity.ts'
+import { DocumentsFirst } from './task/documents-first.ts'
 import type { StageBinding } from './task/stage-binding.ts'
 import { TaskLoop, type TaskLoopPorts } from './task/task-loop.ts'
 import { addUp, sum } from './task/task-record.ts'
@@ -59,6 +60,7 @@ export class Run {
   readonly #named = new Set<string>()
   readonly #ledger = new WorkLedger()
   readonly #searches: OpenSearches
+  readonly #documentsFirst: DocumentsFirst
   #membership: Membership | null = null
   #error: unknown = null
 
@@ -67,6 +69,8 @@ export class Run {
     this.#options = options
     this.#log = log
     this.#searches = new OpenSearches(pipeline)
+    const loopOf = (id: string) => this.#loops.find(loop => loop.id === id)
+    this.#documentsFirst = new DocumentsFirst(pipeline, (id, topic) => loopOf(id)?.workedTo(topic) ?? null)
     this.#left = new Map(options.bindings.map(({ stage }) => [stage.name, options.limit ?? Number.POSITIVE_INFINITY]))
   }
 
@@ -111,6 +115,7 @@ export class Run {
     await checkConfiguration(this.#pipeline, bindings, this.#options.acceptChange, this.#log)
     await writeTexts(this.#pipeline, bindings)
     await this.#searches.open(bindings)
+    await this.#documentsFirst.open(bindings)
     const tasks = bindings.flatMap(({ stage }) => tasksOf(stage, this.#pipeline.partitions))
     this.#membership = await this.#pipeline.transport.join(tasks, claim => this.#begin(claim))
     const held = this.#membership.held.map(({ id }) => id)
@@ -161,6 +166,7 @@ export class Run {
       caller: callerOf?.(binding) ?? directCaller,
       rank: bindings.indexOf(binding),
       confirm,
+      ready: this.#documentsFirst.of(binding),
       admit: () => this.#admit(binding.stage.name),
     })
     this.#loops.push(loop)

@@ -2,15 +2,18 @@ import type { Check } from '../../schemas/records.ts'
 import { announcedAtEnd } from './announced.ts'
 import { hasBehind, markedSpans, pastedParagraphs, type Span } from './carried.ts'
 import { failed, passed } from './check.ts'
+import { askedOffer } from './named-offers.ts'
 import { type Place, references } from './references.ts'
 
 /**
  * Looks for references to texts, figures, tables, files and earlier messages, and whether what they refer to stands in
- * the instruction: quoted, as code, as a table, as a paragraph of its own, or copied from the document.
+ * the instruction: quoted, as code, as a table, as a paragraph of its own, or copied from the document. And whether it
+ * asks what something holds that only its document tells.
  *
  * @param holdsExcerpt - Whether it holds an excerpt of its document word for word.
+ * @param document - Text of the document; empty where there is none.
  */
-export function checkSelfContained(text: string, holdsExcerpt: boolean): Check {
+export function checkSelfContained(text: string, holdsExcerpt: boolean, document = ''): Check {
   const carrier: Carrier = { text, marked: markedSpans(text), pasted: pastedParagraphs(text), holdsExcerpt }
   const found = references.flatMap(({ place, pattern }) =>
     Array.from(text.matchAll(pattern), match => {
@@ -24,6 +27,9 @@ export function checkSelfContained(text: string, holdsExcerpt: boolean): Check {
   const phrases = dangling.map(({ phrase }) => phrase)
   const announced = announcedAtEnd(text)
   if (announced) phrases.push(announced)
+  const carriesNothing = !holdsExcerpt && carrier.marked.length === 0 && carrier.pasted.length === 0
+  const offer = carriesNothing ? askedOffer(text, document) : null
+  if (offer) phrases.push(offer)
   const [first] = phrases
   return first === undefined ? passed(0) : failed(first, phrases.length)
 }

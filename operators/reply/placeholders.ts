@@ -19,8 +19,9 @@ export function findPlaceholder(value: Record<string, unknown>, fields: Readonly
     const text = value[field]
     return typeof text === 'string' ? [[field, text.trim()] as const] : []
   })
+  const descriptions = new Set([...fields.values()].map(description => description.trim()))
   for (const [field, text] of texts) {
-    const problem = problemOf(field, text, fields.get(field) ?? '')
+    const problem = problemOf(field, text, descriptions)
     if (problem) return problem
   }
   // One field may say that there is nothing to say, such as "extra information: none".
@@ -29,7 +30,7 @@ export function findPlaceholder(value: Record<string, unknown>, fields: Readonly
     return `${nothings.map(([field]) => `"${field}"`).join(' and ')} ${nothings.length > 1 ? 'say' : 'says'} nothing`
   }
   const distinct = new Set(texts.map(([, text]) => text))
-  return texts.length > 2 && distinct.size === 1 ? 'all fields hold the same text' : null
+  return texts.length > 1 && distinct.size === 1 ? 'all fields hold the same text' : null
 }
 
 /** Whether a whole text is empty, or stands where a text should be: "TODO", "<your text here>". */
@@ -42,10 +43,10 @@ export function isRefusal(text: string): boolean {
   return text.length <= maxRefusalChars && refusal.test(text)
 }
 
-function problemOf(field: string, text: string, description: string): string | null {
+/** @param descriptions - Of all fields: a template may be filled with that of another one. */
+function problemOf(field: string, text: string, descriptions: ReadonlySet<string>): string | null {
   if (text === '') return `"${field}" is empty`
-  const isPlaceholder =
-    isStandIn(text) || letters(text) === letters(field) || (description !== '' && text === description.trim())
+  const isPlaceholder = isStandIn(text) || letters(text) === letters(field) || descriptions.has(text)
   if (isPlaceholder) return `"${field}" holds a placeholder (${JSON.stringify(text.slice(0, 60))})`
   const start = text.slice(0, maxRefusalChars)
   if (isRefusal(text)) return `"${field}" holds a refusal`

@@ -9,7 +9,7 @@ import { defineCommand } from '../terminal/command.ts'
 export const command = defineCommand({
   name: 'fake-model',
   summary: 'serves an OpenAI-compatible endpoint that answers and fails by a script, for rehearsals',
-  usage: '[--script FILE] [--log FILE]',
+  usage: '[--script FILE] [--log FILE [--log-bodies]]',
   words: { min: 0, max: 0 },
   settings: [],
   options: {
@@ -21,6 +21,7 @@ export const command = defineCommand({
       .optional()
       .describe('What it does over time, YAML or JSON; without it, all calls succeed.'),
     log: z.string().min(1).optional().describe('File that gets a JSON line when a call arrives and when it ends.'),
+    logBodies: z.boolean().default(false).describe('The log also holds the body of each request, as it came.'),
     seed: z.int().min(0).max(0xffffffff).default(0).describe('Of the faults, latencies and lengths of replies.'),
   },
   examples: ['situ fake-model --port 8000', 'situ fake-model --script outage.yaml --log calls.jsonl'],
@@ -48,9 +49,10 @@ export const command = defineCommand({
     'Faults and lengths depend on the call, its repetition and the seed, not on the order of calls. Calls that a limit',
     'refuses do not count against it. A repeated call gets the same reply, unless its temperature is above 0.',
   ],
-  async run({ config, output, stop }, { port, host, script: path, log: logPath, seed }) {
+  async run({ config, output, stop }, { port, host, script: path, log: logPath, logBodies, seed }) {
     const script = path === undefined ? checkScript({}, 'script') : readScript(path)
-    const log = logPath === undefined ? null : new CallLog(logPath)
+    if (logBodies && logPath === undefined) throw new SituError('USAGE', '--log-bodies needs --log FILE')
+    const log = logPath === undefined ? null : new CallLog(logPath, { bodies: logBodies })
     try {
       await using model = await start({ script, seed, ...(log ? { log } : {}) }, port, host)
       await (config.settings.json ? output.json({ url: model.url }) : output.line(`fake model at ${model.url}`))

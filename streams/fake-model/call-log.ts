@@ -11,6 +11,8 @@ export interface LogEntry {
   fingerprint: string
   /** When it arrived: SHA-256 of the JSON of the messages, as in a record's provenance. */
   messages?: string
+  /** When it arrived, where the log is to hold bodies: the request as it came. */
+  body?: string
   /** Name of the reply schema; of the route where there is none. */
   step: string
   /**
@@ -27,10 +29,13 @@ export interface LogEntry {
 
 /** JSON lines, each in the file when the call to write it returns. */
 export class CallLog {
+  /** Whether it holds what was sent, too. */
+  readonly holdsBodies: boolean
   readonly #file: number
 
   /** Goes on in a file that is there. @throws {SituError} OUTPUT_UNWRITABLE */
-  constructor(path: string) {
+  constructor(path: string, { bodies = false }: { bodies?: boolean } = {}) {
+    this.holdsBodies = bodies
     try {
       this.#file = openSync(path, 'a')
     } catch (cause) {

@@ -156,7 +156,7 @@ export class FakeModelServer implements AsyncDisposable {
       answer(response, status, body)
       return
     }
-    const exchange = this.#begin(route, path, request, readRequest(text), response)
+    const exchange = this.#begin(route, path, request, text, response)
     const outcome = isMalformed(route, exchange.call.request)
       ? { kind: 'status' as const, name: 'bad-request', status: 400, body: errorBody(malformed[route]) }
       : await this.#options.director.direct(exchange.call)
@@ -164,13 +164,8 @@ export class FakeModelServer implements AsyncDisposable {
     await exchange.play(outcome)
   }
 
-  #begin(
-    route: Route,
-    path: string,
-    { headers }: IncomingMessage,
-    request: ChatRequest,
-    response: ServerResponse,
-  ): Exchange {
+  #begin(route: Route, path: string, { headers }: IncomingMessage, body: string, response: ServerResponse): Exchange {
+    const request = readRequest(body)
     const fingerprint = fingerprintOf(route, request)
     const occurrence = (this.#occurrences.get(fingerprint) ?? 0) + 1
     this.#occurrences.set(fingerprint, occurrence)
@@ -183,7 +178,8 @@ export class FakeModelServer implements AsyncDisposable {
     this.#counts.maxOpen = Math.max(this.#counts.maxOpen, this.#open.size)
     response.once('close', () => this.#ended(exchange))
     const { log } = this.#options
-    if (log) log.write({ event: 'arrived', ...entryOf(call, exchange.arrivedAt), messages: hashMessages(request) })
+    const sent = { messages: hashMessages(request), ...(log?.holdsBodies && { body }) }
+    log?.write({ event: 'arrived', ...entryOf(call, exchange.arrivedAt), ...sent })
     return exchange
   }
 

@@ -14,6 +14,8 @@ export interface TaskActivity {
   readonly oldestMs: number
   readonly commits: number
   readonly isRestored: boolean
+  /** Whether its inputs wait for other stages. */
+  readonly isHeld: boolean
   readonly takenAt: number
   readonly lastFetch: number | null
   readonly lastCommit: number | null

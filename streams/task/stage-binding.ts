@@ -15,6 +15,8 @@ export interface StagePorts {
   prompt: Prompt | null
   model: Model | null
   snapshot: DemonstrationSnapshot | null
+  /** The snapshot is that of the moment, whichever it is: another one is no change of the configuration. */
+  isLive?: boolean
   benchmarks?: BenchmarkIndex
   search?: SearchSource
   embedder?: StageEmbedder
@@ -48,7 +50,7 @@ export class StageBinding {
       model: this.model?.model ?? null,
       parameters: this.model?.parameters ?? null,
       limits: this.#limits(),
-      snapshot: this.snapshot?.hash ?? null,
+      snapshot: (ports.isLive && this.snapshot ? 'live' : this.snapshot?.hash) ?? null,
       ...this.#others(),
     })
     this.configuration = hash(this.configurationText)

@@ -28,6 +28,8 @@ export interface TaskLoopPorts extends Omit<RecordWorkerPorts, 'index' | 'draini
   acceptChange: boolean
   /** Throws where the stage is not what it was when the run began; asked at each take-over. */
   confirm?: ((stage: Stage) => Promise<void>) | undefined
+  /** Before inputs are taken: resolves once what they need is there, or when it is aborted. */
+  ready?: ((signal: AbortSignal) => Promise<void>) | undefined
   /** Takes one input off the limit of the stage; false where it is used up. */
   admit: () => boolean
 }
@@ -51,6 +53,8 @@ export class TaskLoop {
   readonly #open = new Map<number, { since: number; offset: number }>()
   #started = 0
   readonly #suspects: Suspects
+  /** Topics whose inputs wait for other stages. */
+  #held = 0
   /** No further input is taken: the limit is reached. */
   #limited = false
   /** The range of the stage is read to its end. */
@@ -110,6 +114,7 @@ export class TaskLoop {
       oldestMs: this.oldest?.ageMs ?? 0,
       commits: this.#commits,
       isRestored: this.#restored !== null,
+      isHeld: this.#held > 0,
       takenAt: this.#takenAt,
       lastFetch: this.#lastFetch,
       lastCommit: this.#lastCommit,
@@ -121,6 +126,12 @@ export class TaskLoop {
   /** Writes down what its model calls wait for. */
   tellWaiting(waiting: string | null): void {
     this.#restored?.committer.tellWaiting(waiting)
+  }
+
+  /** Every offset of the topic below it is committed; infinite where no further input of the topic is taken. */
+  workedTo(topic: string): number {
+    if (this.#isPastLimit(topic)) return Number.POSITIVE_INFINITY
+    return this.#restored?.positions.find(position => position.topic === topic)?.next ?? 0
   }
 
   /** Messages that wait to be taken; 0 beyond a limit, and until the position is read back. */
@@ -284,6 +295,7 @@ export class TaskLoop {
     const batches = this.#ports.claim.read(position.topic, position.readTo, { signal, maxMessages: readMessages })
     for await (const batch of batches) {
       this.#lastFetch = this.#ports.clock.now()
+      await this.#untilReady(signal)
       for (const message of batch.messages) {
         if (this.#isBehindEnd(position, message)) return
         if (!this.#admitAtOnce(position) && !(await this.#admit(position))) return
@@ -292,6 +304,14 @@ export class TaskLoop {
       }
       position.pass(batch.next)
     }
+  }
+
+  async #untilReady(signal: AbortSignal): Promise<void> {
+    const { ready } = this.#ports
+    if (!ready) return
+    this.#held++
+    await ready(signal)
+    this.#held--
   }
 
   /** Whether the message lies behind the range of the stage; its input then counts as read to the end. */

@@ -93,6 +93,8 @@ describe('readReply', () => {
     ['{"thought": "x y"}', '"instruction" is missing'],
     ['{"thought": "x y", "instruction": 3}', '"instruction": Invalid input: expected string, received number'],
     ['{"thought": "x y", "instruction": "string"}', '"instruction" holds a placeholder ("string")'],
+    ['{"thought": "The instruction itself.", "instruction": "x y"}', '"thought" holds a placeholder'],
+    ['{"thought": "Explain tides.", "instruction": "Explain tides."}', 'all fields hold the same text'],
     ['{"rating": 3}', 'its JSON has none of the fields thought, instruction'],
     ['Hello', 'it holds no JSON object'],
   ])('says what is wrong with %s', (text, problem) => {

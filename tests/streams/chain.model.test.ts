@@ -1,30 +1,20 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Failed } from '../../schemas/records.ts'
 import type { StageStatus } from '../../streams/inspect/status.ts'
 import { modelServer } from '../support/model-server.ts'
 import { mustSitu, removeFolder, temporaryFolder } from '../support/situ.ts'
+import { shortTexts } from '../support/tiny-branch.ts'
 
 /** Where it usually takes one or two. */
 const timeoutMs = 10 * 60_000
-const sample = join(import.meta.dirname, '../../streams/sample')
-const files = ['gardening-blackcurrants.txt', 'engineering-log-pump-vibration.txt', 'minutes-allotment-society.md']
 
 let folder: string
 beforeAll(() => {
   folder = temporaryFolder()
 })
 afterAll(() => removeFolder(folder))
-
-/** Paragraphs of the sample. */
-function shortTexts(count: number): string[] {
-  return files
-    .flatMap(file => readFileSync(join(sample, file), 'utf8').split(/\n\s*\n/))
-    .map(paragraph => paragraph.replace(/\s+/g, ' ').trim())
-    .filter(({ length }) => length > 150 && length < 500)
-    .slice(0, count)
-}
 
 /** Short ones: a tiny model on two busy cores reads about a hundred tokens a second. It often repeats the example. */
 const prompts = {

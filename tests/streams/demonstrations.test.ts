@@ -177,6 +177,37 @@ describe('the snapshot of a run', () => {
     expect((await readSnapshot(pipeline, live?.id ?? '')).demonstrations).toHaveLength(26)
   })
 
+  it('is another one in each run where it is asked for live, and every record tells from which it was shown', async () => {
+    const pipeline = await pipelineWith(1)
+    await writeDemonstrations(pipeline, made(0, 26))
+    await run(pipeline, { demonstrations: 'live' })
+    await writeDemonstrations(pipeline, made(26, 40))
+    await writeArticles(pipeline, [article(7)])
+    await run(pipeline, { demonstrations: 'live' })
+    const known = await listSnapshots(pipeline)
+    expect(known.map(({ demonstrations, ends, live }) => ({ demonstrations, ends, live }))).toEqual(
+      expect.arrayContaining([26, 40].map(count => ({ demonstrations: count, ends: [count], live: true }))),
+    )
+    const situations = await readRecords(pipeline, 'situation')
+    const shown = situations.map(({ provenance }) => provenance.snapshot)
+    expect(new Set(shown)).toEqual(new Set(known.map(({ id }) => id)))
+    for (const { provenance } of situations) expect((await sentMessages(pipeline, provenance)).matches).toBe(true)
+  })
+
+  it('is a change of the configuration where it was pinned and is to be live, or the other way round', async () => {
+    const pipeline = await pipelineWith(1)
+    await run(pipeline)
+    await writeArticles(pipeline, [article(7)])
+    await expect(run(pipeline, { demonstrations: 'live' })).rejects.toMatchObject({
+      code: 'CONFIGURATION_CHANGED',
+      message: expect.stringContaining(`situate: snapshot was "${builtIn.hash}", is "live"`),
+    })
+    await run(pipeline, { demonstrations: 'live' }, { acceptChange: true })
+    await expect(run(pipeline)).rejects.toMatchObject({
+      message: expect.stringContaining(`situate: snapshot was "live", is "${builtIn.hash}"`),
+    })
+  })
+
   it('is refused where its hash is none', async () => {
     const pipeline = await memoryPipeline()
     await expect(chooseSnapshot(pipeline, 'f'.repeat(32))).rejects.toMatchObject({

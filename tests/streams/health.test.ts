@@ -16,6 +16,7 @@ function task(more: Partial<TaskActivity> = {}): TaskActivity {
     oldestMs: 0,
     commits: 0,
     isRestored: true,
+    isHeld: false,
     takenAt: now - 100 * minute,
     lastFetch: now - 100 * minute,
     lastCommit: now - 100 * minute,

@@ -7,12 +7,12 @@ import { type Config, readConfig } from '../../streams/config.ts'
 import { sentMessages } from '../../streams/inspect/sent-messages.ts'
 import { chooseStages, extendMainLine } from '../../streams/main-line.ts'
 import type { Pipeline } from '../../streams/pipeline.ts'
-import { Run } from '../../streams/run.ts'
+import { Run, type RunOptions } from '../../streams/run.ts'
 import { createSearch, type OpenSearch, type SearchSource } from '../../streams/searches/index.ts'
 import { StageBinding } from '../../streams/task/stage-binding.ts'
 import type { Stage } from '../../streams/topology.ts'
 import { writeDocuments } from '../support/documents-topic.ts'
-import { defaults, memoryPipeline, readRecords, silent } from '../support/pipeline.ts'
+import { defaults, memoryPipeline, readRecords, silent, writeArticles } from '../support/pipeline.ts'
 import { temporaryFolder } from '../support/situ.ts'
 
 const ferry = { title: 'Ice on the river', text: 'The ferry lay still for nine weeks because the river was frozen.' }
@@ -84,6 +84,19 @@ function bind(
 
 function work(pipeline: Pipeline, binding: StageBinding) {
   return new Run(pipeline, { ...defaults, bindings: [binding] }, silent).work()
+}
+
+/** Many pages, so that none is found before all are documents. */
+const letters = Array.from({ length: 400 }, (_, number) => `Letter ${number} tells of the harvest of ${number}.`)
+
+/** Works what makes documents and what looks for them in one run, without a judge. */
+async function workWithDocuments(pipeline: Pipeline, stage: Stage, config: Config, options: Partial<RunOptions> = {}) {
+  const own = { ...config.operators.retrieve?.options, judge: false, minimumRelevance: 0.2 }
+  const search = createSearch(config)
+  const looking = new StageBinding(stage, own, { prompt: null, model: null, snapshot: null, search })
+  const making = bindStages(chooseStages(await extendMainLine(pipeline, config, []), ['dedupe-document']), config)
+  const run = new Run(pipeline, { ...defaults, bindings: [...making, looking], ...options }, silent)
+  return (await run.work()).counters
 }
 
 function failing(times: number, error: SituError): SearchSource & { asked: number; closed: number } {
@@ -163,12 +176,44 @@ describe('retrieve in a run', () => {
     expect(() => bindStages([stage], config)).toThrow('retrieve needs a model')
   })
 
+  it('finds what the same run has still to make, pages and instructions having come together', async () => {
+    const config = configure()
+    const { pipeline, stage } = await begin(
+      [
+        ['frozen river', 'ferry'],
+        ['bowline', 'quay'],
+      ],
+      config,
+    )
+    await writeArticles(pipeline, [...letters, ferry.text, knots.text])
+    const counters = await workWithDocuments(pipeline, stage, config)
+    expect(counters.retrieve).toMatchObject({ in: 2, done: 2 })
+    const found = (await readRecords(pipeline, 'grounding')).map(({ document }) => document.text)
+    expect(found.sort()).toEqual([knots.text, ferry.text].sort())
+  })
+
   it('keeps instructions as dead letters while there is no document', async () => {
     const config = configure()
     const { pipeline, stage } = await begin([['ferry']], config)
     await work(pipeline, bind(stage, config))
     const failed: Records['failed'][] = await readRecords(pipeline, 'failed')
     expect(failed).toMatchObject([{ code: 'SEARCH_EMPTY', operator: 'retrieve', input: 'concept-0' }])
+  })
+
+  it('works those dead letters once they are put back, after the pages that came with that', async () => {
+    const config = configure()
+    const { pipeline, stage } = await begin([['ferry', 'river']], config)
+    await work(pipeline, bind(stage, config))
+    const [letter] = await readRecords(pipeline, 'failed')
+    const { id = '', operator = '', variant = '', place = null, value = null } = letter ?? {}
+    if (!place) throw new Error('there is no dead letter')
+    await writeArticles(pipeline, [...letters, ferry.text])
+    const retry = pipeline.serde.encode('retry', { id, operator, variant, place, value })
+    await pipeline.transport.produce([{ topic: 'retry', partition: 0, key: id, ...retry }])
+    const counters = await workWithDocuments(pipeline, stage, config, { acceptChange: true })
+    expect(counters.retrieve).toMatchObject({ in: 1, done: 1, retried: 1, failed: {} })
+    expect(await readRecords(pipeline, 'grounding')).toMatchObject([{ document: { text: ferry.text } }])
+    expect(await readRecords(pipeline, 'failed')).toEqual([])
   })
 
   it('searches again after an error that may pass, and closes the search at the end', async () => {

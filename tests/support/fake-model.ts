@@ -10,10 +10,13 @@ export interface LoggedCall {
   ended: number | null
   outcome: string
   tokens: number
+  promptTokens: number
   step: string
   fingerprint: string
   /** Hash of the messages, as in a record's provenance. */
   messages: string
+  /** The request as it came; null where the log holds no bodies. */
+  body: string | null
 }
 
 /** `situ fake-model` in a process of its own, on a free port. */
@@ -28,11 +31,22 @@ export class FakeModelProcess {
     this.#log = log
   }
 
-  /** @param script - As `situ fake-model` reads it. @param name - Of its files in the folder. */
-  static async start(folder: string, script: object, name = 'fake-model', port = 0): Promise<FakeModelProcess> {
+  /**
+   * @param script - As `situ fake-model` reads it.
+   * @param name - Of its files in the folder.
+   * @param more - Further words of the command.
+   */
+  static async start(
+    folder: string,
+    script: object,
+    name = 'fake-model',
+    port = 0,
+    more: readonly string[] = [],
+  ): Promise<FakeModelProcess> {
     const [file, log] = [join(folder, `${name}.json`), join(folder, `${name}.jsonl`)]
     writeFileSync(file, JSON.stringify(script))
-    const process = new Situ(['fake-model', '--json', '--script', file, '--log', log, '--port', String(port)])
+    const words = ['--json', '--script', file, '--log', log, '--port', String(port), ...more]
+    const process = new Situ(['fake-model', ...words])
     const { promise, resolve, reject } = Promise.withResolvers<string>()
     process.child.stdout?.on('data', () => {
       if (process.stdout.includes('\n')) resolve(JSON.parse(process.stdout).url)
@@ -63,14 +77,16 @@ function readCalls(log: string): LoggedCall[] {
   // The last line may be half written.
   for (const line of log.split('\n').slice(0, -1)) {
     const entry: LogEntry = JSON.parse(line)
-    const { event, call, time, outcome, promptTokens, completionTokens, step, fingerprint, messages = '' } = entry
+    const { event, call, time, outcome, promptTokens = 0, completionTokens = 0, step, fingerprint } = entry
     if (event === 'arrived') {
-      calls.set(call, { arrived: time, ended: null, outcome: 'open', tokens: 0, step, fingerprint, messages })
+      const { messages = '', body = null } = entry
+      const open = { ended: null, outcome: 'open', tokens: 0, promptTokens: 0 }
+      calls.set(call, { arrived: time, ...open, step, fingerprint, messages, body })
       continue
     }
     const known = calls.get(call)
-    const tokens = (promptTokens ?? 0) + (completionTokens ?? 0)
-    if (known) Object.assign(known, { ended: time, outcome: outcome ?? 'open', tokens })
+    const tokens = promptTokens + completionTokens
+    if (known) Object.assign(known, { ended: time, outcome: outcome ?? 'open', tokens, promptTokens })
   }
   return [...calls.values()]
 }

@@ -60,4 +60,26 @@ describe('checkSelfContained', () => {
     const text = 'Based on the article, write a letter to the council.\n\nKeep it below a page. Use no jargon.'
     expect(checkSelfContained(text, false)).toMatchObject({ ok: false, value: 1, evidence: 'Based on the article' })
   })
+
+  const offers =
+    'Kestrel Freight offers three packages. The Harbour package includes customs clearance and two pallets a month for ' +
+    '480 euro. The Quay package adds storage for ten days.'
+
+  it.each([
+    "I ship two pallets a month. What does Kestrel Freight's Harbour package include, and is it worth it?",
+    'What services are included in the Harbour package, and how do they benefit a small exporter?',
+    'Explain the benefits of the packages offered by Kestrel Freight to a small business.',
+  ])('finds that only the document tells what is asked about in %j', text => {
+    expect(checkSelfContained(text, false, offers)).toMatchObject({ ok: false, value: 1 })
+    expect(checkSelfContained(text, true, offers).ok).toBe(true)
+    expect(checkSelfContained(text, false, 'A page about something else.').ok).toBe(true)
+  })
+
+  it.each([
+    'The Harbour package gives us two pallets a month for 480 euro. Is the Harbour package worth it at 210 a pallet?',
+    'Write an e-mail in which I cancel the Harbour package after thirty days.',
+    'What should a package for exporters include, and what may it cost?',
+  ])('finds nothing that only the document tells in %j', text => {
+    expect(checkSelfContained(text, false, offers).ok).toBe(true)
+  })
 })
