@@ -5,7 +5,7 @@ import type { z } from 'zod'
 import { operators } from '../operators/index.ts'
 import type { Operator } from '../operators/operator.ts'
 import { type ErrorEntry, errorTable } from '../schemas/errors.ts'
-import { settings } from '../streams/config.ts'
+import { settings } from '../streams/config/config.ts'
 import { describeOption } from '../streams/terminal/options.ts'
 
 const path = join(import.meta.dirname, '../README.md')

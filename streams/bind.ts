@@ -5,14 +5,14 @@ import type { Model } from '../operators/model.ts'
 import { Prompt } from '../operators/prompt.ts'
 import { messageOf, SituError } from '../schemas/errors.ts'
 import { loadBenchmarks } from './benchmarks.ts'
-import type { Config, OperatorConfig } from './config.ts'
+import { type Stage, stages } from './chain/topology.ts'
+import type { Config, OperatorConfig } from './config/config.ts'
 import type { StageEmbedder } from './embedders/embedder.ts'
 import { createEmbedder } from './embedders/index.ts'
 import { createModels } from './models/index.ts'
 import { createSearch, type SearchSource } from './searches/index.ts'
 import { StageBinding } from './task/stage-binding.ts'
 import { closestName } from './terminal/closest-name.ts'
-import { type Stage, stages } from './topology.ts'
 
 /**
  * Gives each stage its options, prompt, model and demonstrations; a search is opened by what works with it.

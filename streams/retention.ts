@@ -1,7 +1,7 @@
-import type { Config } from './config.ts'
+import { readVariants } from './chain/variants.ts'
+import type { Config } from './config/config.ts'
 import { readTasks } from './inspect/status.ts'
 import type { Pipeline } from './pipeline.ts'
-import { readVariants } from './variants.ts'
 
 const msPerDay = 86_400_000
 

@@ -4,7 +4,7 @@ import { Ajv } from 'ajv'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { knownVariables } from '../streams/config.ts'
+import { knownVariables } from '../streams/config/config.ts'
 import { parseDockerfile } from './support/dockerfile.ts'
 
 const root = join(import.meta.dirname, '..')

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { SituError } from '../../schemas/errors.ts'
-import { spendingConnection } from '../config.ts'
+import { spendingConnection } from '../config/config.ts'
 import { hasSpendingStore, openSpendingStore } from '../spending/open-store.ts'
 import type { CacheSummary, SpendingStore } from '../spending/store.ts'
 import { closestName } from '../terminal/closest-name.ts'

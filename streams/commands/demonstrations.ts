@@ -2,15 +2,21 @@ import { z } from 'zod'
 import { builtInSnapshot, type Demonstration } from '../../operators/demonstrations.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Snapshot } from '../../schemas/records.ts'
-import { chooseSnapshot, describeSnapshot, keepSnapshot, listSnapshots, makeSnapshot } from '../demonstrations.ts'
+import { mainVariant } from '../chain/topology.ts'
+import { readVariants } from '../chain/variants.ts'
+import { kafkaSettingNames } from '../config/kafka-settings.ts'
 import { countShown, type ShownCounts } from '../inspect/shown.ts'
-import { kafkaSettingNames } from '../kafka-settings.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
+import {
+  chooseSnapshot,
+  describeSnapshot,
+  keepSnapshot,
+  listSnapshots,
+  makeSnapshot,
+} from '../snapshots/demonstrations.ts'
 import { closestName } from '../terminal/closest-name.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { table } from '../terminal/output.ts'
-import { mainVariant } from '../topology.ts'
-import { readVariants } from '../variants.ts'
 
 const verbs = ['list', 'show', 'snapshot', 'pin', 'shown'] as const
 type Verb = (typeof verbs)[number]

@@ -1,10 +1,10 @@
 import { z } from 'zod'
-import { kafkaSettingNames } from '../kafka-settings.ts'
+import { nounOfTopic } from '../chain/topology.ts'
+import { readVariants } from '../chain/variants.ts'
+import { kafkaSettingNames } from '../config/kafka-settings.ts'
 import { openPipeline } from '../pipeline.ts'
 import { sinkFor, sinks } from '../sinks/index.ts'
 import { defineCommand } from '../terminal/command.ts'
-import { nounOfTopic } from '../topology.ts'
-import { readVariants } from '../variants.ts'
 
 export const command = defineCommand({
   name: 'export',

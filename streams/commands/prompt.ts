@@ -1,8 +1,8 @@
 import { SituError } from '../../schemas/errors.ts'
 import { loadPrompt } from '../bind.ts'
+import { stages } from '../chain/topology.ts'
 import { closestName } from '../terminal/closest-name.ts'
 import { defineCommand } from '../terminal/command.ts'
-import { stages } from '../topology.ts'
 
 export const command = defineCommand({
   name: 'prompt',

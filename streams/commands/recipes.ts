@@ -1,7 +1,7 @@
 import { canonicalJson } from '../../operators/hash.ts'
 import { type OperatorName, operators } from '../../operators/index.ts'
-import { firstLine } from '../main-line.ts'
-import { type Recipe, recipes } from '../recipes.ts'
+import { firstLine } from '../chain/main-line.ts'
+import { type Recipe, recipes } from '../config/recipes.ts'
 import { defineCommand } from '../terminal/command.ts'
 import { table } from '../terminal/output.ts'
 

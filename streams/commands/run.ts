@@ -1,25 +1,25 @@
 import { z } from 'zod'
 import { messageOf, SituError } from '../../schemas/errors.ts'
 import { bindStages } from '../bind.ts'
-import type { Config } from '../config.ts'
-import { snapshotFor, useSnapshot } from '../demonstrations.ts'
+import { chooseStages, extendMainLine, firstLine, wantedOperators } from '../chain/main-line.ts'
+import { mainVariant } from '../chain/topology.ts'
+import { stageConfirmer } from '../chain/variants.ts'
+import type { Config } from '../config/config.ts'
+import { kafkaSettingNames } from '../config/kafka-settings.ts'
+import { spendingSettingNames } from '../config/spending-settings.ts'
+import { withWriting, writingOptions } from '../config/writing-options.ts'
 import { confirmFirstRun } from '../estimate/first-run.ts'
 import { RemainingWork } from '../estimate/remaining.ts'
-import { kafkaSettingNames } from '../kafka-settings.ts'
-import { chooseStages, extendMainLine, firstLine, wantedOperators } from '../main-line.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { applyRetention } from '../retention.ts'
 import { Run, type RunOptions, type RunSummary, standingFailures } from '../run.ts'
+import { snapshotFor, useSnapshot } from '../snapshots/demonstrations.ts'
 import { ModelCalls } from '../spending/model-calls.ts'
-import { spendingSettingNames } from '../spending-settings.ts'
 import type { StageBinding } from '../task/stage-binding.ts'
 import { sum } from '../task/task-record.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { Progress } from '../terminal/progress.ts'
 import { renderStages } from '../terminal/status-table.ts'
-import { mainVariant } from '../topology.ts'
-import { stageConfirmer } from '../variants.ts'
-import { withWriting, writingOptions } from '../writing-options.ts'
 
 const retentionIntervalMs = 60_000
 
@@ -127,7 +127,7 @@ async function withMetrics<T>(
 ): Promise<T> {
   const { metricsPort: port, metricsHost: host, recordTimeoutSeconds } = settings
   if (port === undefined) return work()
-  const { MetricsServer } = await import('../metrics.ts')
+  const { MetricsServer } = await import('../metrics/metrics.ts')
   const server = await MetricsServer.open(pipeline, run, {
     host,
     port,

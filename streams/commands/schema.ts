@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { messageOf, SituError } from '../../schemas/errors.ts'
 import { type Noun, schemas } from '../../schemas/records.ts'
-import { kafkaSettingNames } from '../kafka-settings.ts'
+import { topicNouns } from '../chain/topology.ts'
+import { kafkaSettingNames } from '../config/kafka-settings.ts'
 import { makeFolder } from '../make-folder.ts'
 import { subjectOf } from '../pipeline.ts'
 import { closestName } from '../terminal/closest-name.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
-import { topicNouns } from '../topology.ts'
 
 export const command = defineCommand({
   name: 'schema',

@@ -1,14 +1,14 @@
 import jsonata from 'jsonata'
 import { z } from 'zod'
 import { messageOf, SituError } from '../../schemas/errors.ts'
-import { kafkaSettingNames } from '../kafka-settings.ts'
+import { nounOfTopic } from '../chain/topology.ts'
+import { readVariants } from '../chain/variants.ts'
+import { kafkaSettingNames } from '../config/kafka-settings.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { defineCommand } from '../terminal/command.ts'
 import { toJson } from '../terminal/output.ts'
-import { nounOfTopic } from '../topology.ts'
 import { merge } from '../transports/merge.ts'
 import type { Message } from '../transports/transport.ts'
-import { readVariants } from '../variants.ts'
 
 /** What a line shows of a message. */
 interface Line {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { SituError } from '../../schemas/errors.ts'
 import type { Records } from '../../schemas/records.ts'
+import { kafkaSettingNames } from '../config/kafka-settings.ts'
 import {
   ancestors,
   type Descendant,
@@ -11,7 +12,6 @@ import {
   provenanceOf,
 } from '../inspect/lineage.ts'
 import { sentMessages } from '../inspect/sent-messages.ts'
-import { kafkaSettingNames } from '../kafka-settings.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 

@@ -1,13 +1,13 @@
 import { z } from 'zod'
 import { SituError } from '../../schemas/errors.ts'
+import { promote, removeVariant } from '../chain/promotion.ts'
+import { readVariants } from '../chain/variants.ts'
+import { kafkaSettingNames } from '../config/kafka-settings.ts'
 import { type Difference, listVariants, type VariantInfo } from '../inspect/variants.ts'
-import { kafkaSettingNames } from '../kafka-settings.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
-import { promote, removeVariant } from '../promotion.ts'
 import { closestName } from '../terminal/closest-name.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { confirm } from '../terminal/confirm.ts'
-import { readVariants } from '../variants.ts'
 
 const verbs = ['list', 'promote', 'remove'] as const
 

@@ -1,5 +1,5 @@
 import { SituError } from '../../schemas/errors.ts'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { clientOptions, configuredEndpoint } from '../models/index.ts'
 import type { StageEmbedder } from './embedder.ts'
 import { HashedNgrams } from './hashed-ngrams.ts'

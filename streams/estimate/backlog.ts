@@ -1,8 +1,8 @@
 import type { Task } from '../../schemas/records.ts'
+import { type Stage, tasksOf } from '../chain/topology.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Intake } from '../task/intake.ts'
 import { Position } from '../task/position.ts'
-import { type Stage, tasksOf } from '../topology.ts'
 import type { Message, TaskSpec } from '../transports/transport.ts'
 
 export interface WaitingInput {

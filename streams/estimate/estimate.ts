@@ -1,5 +1,5 @@
 import { createTokenizer } from '../../operators/gpt-tokenizer.ts'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { OpenSearches } from '../searches/open-searches.ts'

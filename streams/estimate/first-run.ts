@@ -1,7 +1,7 @@
 import { SituError } from '../../schemas/errors.ts'
+import { budgetLimits } from '../config/spending-settings.ts'
 import { StandIn } from '../models/stand-in.ts'
 import type { Pipeline } from '../pipeline.ts'
-import { budgetLimits } from '../spending-settings.ts'
 import type { RetryPolicy } from '../task/call-retries.ts'
 import type { StageBinding } from '../task/stage-binding.ts'
 import type { CommandContext } from '../terminal/command.ts'

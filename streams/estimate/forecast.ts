@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { configuredEndpoint } from '../models/index.ts'
 import { StandIn } from '../models/stand-in.ts'
 import { costOf } from '../spending/price.ts'

@@ -1,9 +1,9 @@
 import { type Noun, nouns, type Provenance, type Task } from '../../schemas/records.ts'
+import { ownProvenance, type Stage } from '../chain/topology.ts'
 import { StandIn } from '../models/stand-in.ts'
 import type { Pipeline } from '../pipeline.ts'
 import type { StageBinding } from '../task/stage-binding.ts'
 import { addUp, finished } from '../task/task-record.ts'
-import { ownProvenance, type Stage } from '../topology.ts'
 import type { Tally } from './sample-run.ts'
 
 /** Outputs of a stage that are read at most, the newest ones. */

@@ -1,7 +1,7 @@
 import { type ErrorCode, errorTable } from '../../schemas/errors.ts'
 import type { Failed } from '../../schemas/records.ts'
+import { mainVariant } from '../chain/topology.ts'
 import type { Pipeline } from '../pipeline.ts'
-import { mainVariant } from '../topology.ts'
 
 /** Which dead letters are meant; what is left out does not matter. */
 export interface DeadLetterFilter {

@@ -1,9 +1,9 @@
 import type { Noun, Place, Provenance, Records } from '../../schemas/records.ts'
+import { nounOfTopic, ownProvenance, stages } from '../chain/topology.ts'
+import { readVariants } from '../chain/variants.ts'
 import { identify } from '../identity.ts'
 import type { Pipeline } from '../pipeline.ts'
-import { nounOfTopic, ownProvenance, stages } from '../topology.ts'
 import type { Message } from '../transports/transport.ts'
-import { readVariants } from '../variants.ts'
 
 /** A record with where it lies. */
 export interface Found {

@@ -5,11 +5,11 @@ import { correct } from '../../operators/reply.ts'
 import type { FoundDocument } from '../../operators/search.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Attempt, Provenance } from '../../schemas/records.ts'
-import { readSnapshot } from '../demonstrations.ts'
+import { nounOfTopic, stages } from '../chain/topology.ts'
 import { hashMessages } from '../message-text.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { documentTopic } from '../searches/full-text.ts'
-import { nounOfTopic, stages } from '../topology.ts'
+import { readSnapshot } from '../snapshots/demonstrations.ts'
 import { readAt } from './lineage.ts'
 
 export interface SentMessages {

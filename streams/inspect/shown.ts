@@ -1,6 +1,6 @@
 import type { Noun } from '../../schemas/records.ts'
+import { ownProvenance, type Stage } from '../chain/topology.ts'
 import type { Pipeline } from '../pipeline.ts'
-import { ownProvenance, type Stage } from '../topology.ts'
 
 /** How many demonstrations fitted into the prompts of a stage. */
 export interface ShownCounts {

@@ -1,12 +1,12 @@
 import type { Counters, Task } from '../../schemas/records.ts'
-import { isIngestNoun } from '../ingest-records.ts'
+import type { Stage } from '../chain/topology.ts'
+import { type PlacedStage, readVariants } from '../chain/variants.ts'
+import { isIngestNoun } from '../ingest/ingest-records.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { commonestOpening, type OpeningShare } from '../task/opening-window.ts'
 import { recordsPerSecond } from '../task/pace.ts'
 import { addUp, finished, sum } from '../task/task-record.ts'
-import type { Stage } from '../topology.ts'
 import type { Survey, TopicInfo } from '../transports/transport.ts'
-import { type PlacedStage, readVariants } from '../variants.ts'
 
 export interface StageStatus extends Counters {
   /** Inputs that no task has taken yet; on Kafka by their offsets, of which transactions take some. */

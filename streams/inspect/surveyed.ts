@@ -1,8 +1,8 @@
 import type { Noun, Task } from '../../schemas/records.ts'
+import type { Stage } from '../chain/topology.ts'
 import { identify, isOpen } from '../identity.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Position } from '../task/position.ts'
-import type { Stage } from '../topology.ts'
 import type { Message, Survey } from '../transports/transport.ts'
 import type { InputState } from './outcomes.ts'
 

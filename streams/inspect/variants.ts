@@ -1,8 +1,8 @@
 import type { Task } from '../../schemas/records.ts'
+import { mainVariant, type Stage } from '../chain/topology.ts'
+import { type Line, readVariants } from '../chain/variants.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { readConfiguration } from '../run.ts'
-import { mainVariant, type Stage } from '../topology.ts'
-import { type Line, readVariants } from '../variants.ts'
 import { readStatus, readTasks, type StageStatus } from './status.ts'
 
 /** What `situ variants` tells of one. */

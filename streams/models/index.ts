@@ -1,6 +1,6 @@
 import type { Model, Parameters } from '../../operators/model.ts'
 import { SituError } from '../../schemas/errors.ts'
-import type { Config, Endpoint } from '../config.ts'
+import type { Config, Endpoint } from '../config/config.ts'
 import { closestName } from '../terminal/closest-name.ts'
 import { ModerationModel } from './moderation.ts'
 import type { ClientOptions } from './openai/client.ts'

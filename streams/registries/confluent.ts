@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { checkCompatible, normalSchema } from '../../schemas/compatibility.ts'
 import { messageOf, SituError } from '../../schemas/errors.ts'
 import type { CompatibilityLevel, SchemaRegistry, SchemaVersion } from '../../schemas/registry.ts'
-import type { RegistryConnection } from '../kafka-settings.ts'
+import type { RegistryConnection } from '../config/kafka-settings.ts'
 import { RegistryAnswer, RegistryClient } from './registry-client.ts'
 
 /** How long an id that the registry does not hold is not asked for again. */

@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { messageOf, SituError } from '../../schemas/errors.ts'
-import type { RegistryConnection } from '../kafka-settings.ts'
+import type { RegistryConnection } from '../config/kafka-settings.ts'
 
 /** A schema of ours has a few kilobytes; a registry that sends more than this is none. */
 const maxAnswerBytes = 16 * 1024 * 1024

@@ -1,5 +1,5 @@
 import type { Search } from '../../operators/search.ts'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { FullTextSearch, fullTextName } from './full-text.ts'
 import type { SearchSettings } from './settings.ts'

@@ -1,6 +1,6 @@
+import { routedTopic, type Stage, tasksOf } from '../chain/topology.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { documentTopic } from '../searches/full-text.ts'
-import { routedTopic, type Stage, tasksOf } from '../topology.ts'
 import type { TaskSpec } from '../transports/transport.ts'
 import type { StageBinding } from './stage-binding.ts'
 

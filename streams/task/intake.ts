@@ -1,5 +1,5 @@
 import type { Serde } from '../../schemas/serde.ts'
-import { routedTopic, type Stage } from '../topology.ts'
+import { routedTopic, type Stage } from '../chain/topology.ts'
 import type { Message, OutgoingMessage, Transport } from '../transports/transport.ts'
 import { type RetryRequest, RetryRequests } from './retry-requests.ts'
 import { Routing } from './routing.ts'

@@ -15,12 +15,12 @@ import {
   schemas,
 } from '../../schemas/records.ts'
 import type { Serde } from '../../schemas/serde.ts'
+import { mainVariant, nounOfTopic, partitionOf, type Stage } from '../chain/topology.ts'
 import type { Clock } from '../clock.ts'
 import { evidenceLimitBytes, makeEvidence } from '../evidence.ts'
 import { identify } from '../identity.ts'
 import type { Logger } from '../log.ts'
 import { type Caller, CallRefused } from '../spending/caller.ts'
-import { mainVariant, nounOfTopic, partitionOf, type Stage } from '../topology.ts'
 import type { Message, OutgoingMessage } from '../transports/transport.ts'
 import { CallRecorder } from './call-recorder.ts'
 import type { RetryPolicy } from './call-retries.ts'

@@ -1,7 +1,7 @@
 import { SituError } from '../../schemas/errors.ts'
 import type { Place, Retry } from '../../schemas/records.ts'
 import type { Serde } from '../../schemas/serde.ts'
-import type { Stage } from '../topology.ts'
+import type { Stage } from '../chain/topology.ts'
 import type { Message, OutgoingMessage, Transport } from '../transports/transport.ts'
 
 /** A dead letter whose input is to be worked again. */

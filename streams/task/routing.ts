@@ -1,6 +1,6 @@
 import type { Serde } from '../../schemas/serde.ts'
+import { partitionOf, type Stage } from '../chain/topology.ts'
 import { identify } from '../identity.ts'
-import { partitionOf, type Stage } from '../topology.ts'
 import type { Message, OutgoingMessage } from '../transports/transport.ts'
 import type { RetryRequest } from './retry-requests.ts'
 

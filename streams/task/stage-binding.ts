@@ -5,10 +5,10 @@ import { canonicalJson, hash } from '../../operators/hash.ts'
 import type { Model } from '../../operators/model.ts'
 import type { Prompt } from '../../operators/prompt.ts'
 import type { Prompt as PromptRecord } from '../../schemas/records.ts'
+import type { Stage } from '../chain/topology.ts'
 import type { StageEmbedder } from '../embedders/embedder.ts'
 import type { SearchSource } from '../searches/index.ts'
-import { snapshotTexts } from '../snapshot-text.ts'
-import type { Stage } from '../topology.ts'
+import { snapshotTexts } from '../snapshots/snapshot-text.ts'
 
 /** What an operator declares, and gets. */
 export interface StagePorts {

@@ -1,4 +1,4 @@
-import type { Config, SettingName } from '../config.ts'
+import type { Config, SettingName } from '../config/config.ts'
 import type { Logger } from '../log.ts'
 import type { OptionTable, OptionValues } from './options.ts'
 import type { Output } from './output.ts'

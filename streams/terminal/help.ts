@@ -1,5 +1,5 @@
 import { allCommands } from '../commands/index.ts'
-import { type SettingName, settings } from '../config.ts'
+import { type SettingName, settings } from '../config/config.ts'
 import type { Command } from './command.ts'
 import { describeOption, type OptionInfo } from './options.ts'
 import { table } from './output.ts'

@@ -7,7 +7,7 @@
  *   [--systems=…] [--compression=zstd|none] [--short] [--check] [--json]
  */
 import kafkajs, { type Admin, Kafka } from 'kafkajs'
-import { ownTopicSpecs } from '../../streams/topology.ts'
+import { ownTopicSpecs } from '../../streams/chain/topology.ts'
 // Keeps Node from warning of a timer that kafkajs sets.
 import '../../streams/transports/kafka/wire.ts'
 import { type Services, startServices } from '../services/index.ts'

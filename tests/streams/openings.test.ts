@@ -1,12 +1,12 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Records } from '../../schemas/records.ts'
+import { partitionOf, type Stage } from '../../streams/chain/topology.ts'
 import { readStatus } from '../../streams/inspect/status.ts'
-import { MetricsServer } from '../../streams/metrics.ts'
+import { MetricsServer } from '../../streams/metrics/metrics.ts'
 import type { Pipeline } from '../../streams/pipeline.ts'
 import { Run } from '../../streams/run.ts'
 import { StageBinding } from '../../streams/task/stage-binding.ts'
 import { renderStatus } from '../../streams/terminal/status-table.ts'
-import { partitionOf, type Stage } from '../../streams/topology.ts'
 import { MemoryLog } from '../../streams/transports/memory.ts'
 import {
   type Apply,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Task } from '../../schemas/records.ts'
-import { readConfig } from '../../streams/config.ts'
+import { readConfig } from '../../streams/config/config.ts'
 import type { Pipeline } from '../../streams/pipeline.ts'
 import { applyRetention } from '../../streams/retention.ts'
 import { emptyCounters } from '../../streams/task/task-record.ts'

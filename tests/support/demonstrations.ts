@@ -1,7 +1,7 @@
 import { builtInSnapshot } from '../../operators/demonstrations.ts'
 import type { Provenance, Records } from '../../schemas/records.ts'
+import { partitionOf } from '../../streams/chain/topology.ts'
 import type { Pipeline } from '../../streams/pipeline.ts'
-import { partitionOf } from '../../streams/topology.ts'
 
 const { demonstrations } = builtInSnapshot()
 

@@ -1,5 +1,5 @@
+import type { Stage } from '../../../streams/chain/topology.ts'
 import { StageBinding } from '../../../streams/task/stage-binding.ts'
-import type { Stage } from '../../../streams/topology.ts'
 import { toDocument, toyStage } from '../../support/pipeline.ts'
 
 /** A stage that passes articles on as documents; each name is a variant, with a topic and tasks of its own. */

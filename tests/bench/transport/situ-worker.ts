@@ -1,6 +1,6 @@
 /** A worker of ours: the product's own run, with the no-op stage. Words: configuration as JSON, name of the stage. */
 import { runOptions } from '../../../streams/commands/run.ts'
-import { readConfig } from '../../../streams/config.ts'
+import { readConfig } from '../../../streams/config/config.ts'
 import { createLogger } from '../../../streams/log.ts'
 import { openPipeline } from '../../../streams/pipeline.ts'
 import { Run } from '../../../streams/run.ts'

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { builtInSnapshot } from '../../../operators/demonstrations.ts'
-import { readConfig } from '../../../streams/config.ts'
+import { readConfig } from '../../../streams/config/config.ts'
 import { openPipeline } from '../../../streams/pipeline.ts'
 import { madeDemonstration, writeDemonstrations } from '../../support/demonstrations.ts'
 import { mustSitu, removeFolder, situ, temporaryFolder } from '../../support/situ.ts'

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { schemas } from '../../../schemas/records.ts'
 import { parseSchema } from '../../../schemas/serde.ts'
-import { topicNouns } from '../../../streams/topology.ts'
+import { topicNouns } from '../../../streams/chain/topology.ts'
 import { mustSitu, removeFolder, situ, temporaryFolder } from '../../support/situ.ts'
 
 let folder: string

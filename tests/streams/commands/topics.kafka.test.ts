@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { schemas } from '../../../schemas/records.ts'
+import { topicSpecs } from '../../../streams/chain/topology.ts'
 import { ConfluentRegistry } from '../../../streams/registries/confluent.ts'
-import { topicSpecs } from '../../../streams/topology.ts'
 import { openKafka } from '../../../streams/transports/kafka/index.ts'
 import { kafkaServices, uniquePrefix } from '../../support/kafka.ts'
 import { mustSitu, removeFolder, situ, temporaryFolder } from '../../support/situ.ts'

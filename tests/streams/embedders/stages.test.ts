@@ -2,16 +2,22 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { bindStages } from '../../../streams/bind.ts'
-import { type Config, readConfig } from '../../../streams/config.ts'
+import {
+  chooseStages,
+  extendMainLine,
+  findStage,
+  firstLine,
+  wantedOperators,
+} from '../../../streams/chain/main-line.ts'
+import { promote } from '../../../streams/chain/promotion.ts'
+import { prepareReplay, stagesThrough } from '../../../streams/chain/replay.ts'
+import type { Stage } from '../../../streams/chain/topology.ts'
+import { readVariants } from '../../../streams/chain/variants.ts'
+import { type Config, readConfig } from '../../../streams/config/config.ts'
 import { Estimation } from '../../../streams/estimate/estimate.ts'
 import { sentMessages } from '../../../streams/inspect/sent-messages.ts'
-import { chooseStages, extendMainLine, findStage, firstLine, wantedOperators } from '../../../streams/main-line.ts'
-import { promote } from '../../../streams/promotion.ts'
-import { prepareReplay, stagesThrough } from '../../../streams/replay.ts'
 import { Run } from '../../../streams/run.ts'
 import { directCaller } from '../../../streams/spending/caller.ts'
-import type { Stage } from '../../../streams/topology.ts'
-import { readVariants } from '../../../streams/variants.ts'
 import { FakeProvider } from '../../fake-provider.ts'
 import {
   families,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createTokenizer } from '../../../operators/gpt-tokenizer.ts'
+import { stages } from '../../../streams/chain/topology.ts'
 import { Backlog } from '../../../streams/estimate/backlog.ts'
 import { TokenCounter } from '../../../streams/estimate/token-counter.ts'
 import { VirtualStage } from '../../../streams/estimate/virtual-stage.ts'
@@ -8,7 +9,6 @@ import type { Pipeline } from '../../../streams/pipeline.ts'
 import { Run } from '../../../streams/run.ts'
 import { OpenSearches } from '../../../streams/searches/open-searches.ts'
 import { StageBinding } from '../../../streams/task/stage-binding.ts'
-import { stages } from '../../../streams/topology.ts'
 import { defaults, memoryPipeline, readRecords, silent, writeArticles } from '../../support/pipeline.ts'
 
 const { signal } = new AbortController()

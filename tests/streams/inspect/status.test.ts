@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { firstLine } from '../../../streams/chain/main-line.ts'
 import { readStatus } from '../../../streams/inspect/status.ts'
-import { firstLine } from '../../../streams/main-line.ts'
 import { renderStatus } from '../../../streams/terminal/status-table.ts'
 import { MemoryLog } from '../../../streams/transports/memory.ts'
 import { memoryPipeline, readRecords, toDocument, toyRun, toyStage, writeArticles } from '../../support/pipeline.ts'

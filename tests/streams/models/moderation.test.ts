@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { moderationAnswer } from '../../../operators/moderate/answers.ts'
-import { readConfig } from '../../../streams/config.ts'
+import { readConfig } from '../../../streams/config/config.ts'
 import { createModels } from '../../../streams/models/index.ts'
 import { ModerationModel } from '../../../streams/models/moderation.ts'
 import { FakeProvider, type Script } from '../../fake-provider.ts'

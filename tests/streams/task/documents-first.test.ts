@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { stages } from '../../../streams/chain/topology.ts'
 import type { Clock } from '../../../streams/clock.ts'
 import type { Pipeline } from '../../../streams/pipeline.ts'
 import type { SearchSource } from '../../../streams/searches/index.ts'
 import { DocumentsFirst, type WorkedTo } from '../../../streams/task/documents-first.ts'
 import { StageBinding } from '../../../streams/task/stage-binding.ts'
-import { stages } from '../../../streams/topology.ts'
 import { memoryPipeline, toDocument, toyRun, toyStage, writeArticles } from '../../support/pipeline.ts'
 
 const toy = toyStage(record => [toDocument(record)])

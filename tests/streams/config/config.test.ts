@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { readConfig, withSettings } from '../../streams/config.ts'
-import { removeFolder, temporaryFolder } from '../support/situ.ts'
+import { readConfig, withSettings } from '../../../streams/config/config.ts'
+import { removeFolder, temporaryFolder } from '../../support/situ.ts'
 
 const folder = temporaryFolder()
 afterAll(() => removeFolder(folder))

@@ -1,14 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
-import { type OperatorName, operators } from '../operators/index.ts'
-import { modelKinds } from '../operators/model.ts'
-import { messageOf, SituError } from '../schemas/errors.ts'
-import { kafkaProblems, kafkaSettings, secretVariables } from './kafka-settings.ts'
-import { type Recipe, recipeNames, recipes } from './recipes.ts'
-import { type SearchSettings, searchSettings } from './searches/settings.ts'
-import { spendingSettings } from './spending-settings.ts'
-import { closestName } from './terminal/closest-name.ts'
+import { type OperatorName, operators } from '../../operators/index.ts'
+import { modelKinds } from '../../operators/model.ts'
+import { messageOf, SituError } from '../../schemas/errors.ts'
+import { type SearchSettings, searchSettings } from '../searches/settings.ts'
+import { closestName } from '../terminal/closest-name.ts'
 import {
   describeOption,
   type OptionSource,
@@ -16,7 +13,10 @@ import {
   type OptionValues,
   resolveOptions,
   unknownKeys,
-} from './terminal/options.ts'
+} from '../terminal/options.ts'
+import { kafkaProblems, kafkaSettings, secretVariables } from './kafka-settings.ts'
+import { type Recipe, recipeNames, recipes } from './recipes.ts'
+import { spendingSettings } from './spending-settings.ts'
 
 const whole = (minimum: number, maximum: number) => z.int().min(minimum).max(maximum)
 

@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { SituError } from '../../schemas/errors.ts'
-import { readConfig } from '../../streams/config.ts'
-import { openPipeline, type Pipeline } from '../../streams/pipeline.ts'
-import { promote, removeVariant } from '../../streams/promotion.ts'
-import { variantMessage } from '../../streams/replay.ts'
-import { type Stage, stageOf, tasksOf } from '../../streams/topology.ts'
-import type { Transport } from '../../streams/transports/transport.ts'
-import { readVariants, stageConfirmer, toRecord } from '../../streams/variants.ts'
-import { kafkaServices, uniquePrefix } from '../support/kafka.ts'
+import { SituError } from '../../../schemas/errors.ts'
+import { promote, removeVariant } from '../../../streams/chain/promotion.ts'
+import { variantMessage } from '../../../streams/chain/replay.ts'
+import { type Stage, stageOf, tasksOf } from '../../../streams/chain/topology.ts'
+import { readVariants, stageConfirmer, toRecord } from '../../../streams/chain/variants.ts'
+import { readConfig } from '../../../streams/config/config.ts'
+import { openPipeline, type Pipeline } from '../../../streams/pipeline.ts'
+import type { Transport } from '../../../streams/transports/transport.ts'
+import { kafkaServices, uniquePrefix } from '../../support/kafka.ts'
 
 let own: Pipeline
 let other: Pipeline

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { builtInSnapshot, createSnapshot, type DemonstrationSnapshot } from '../../operators/demonstrations.ts'
-import { bindStages } from '../../streams/bind.ts'
-import { type Flags, readConfig } from '../../streams/config.ts'
+import { builtInSnapshot, createSnapshot, type DemonstrationSnapshot } from '../../../operators/demonstrations.ts'
+import { bindStages } from '../../../streams/bind.ts'
+import { chooseStages, firstLine } from '../../../streams/chain/main-line.ts'
+import { type Flags, readConfig } from '../../../streams/config/config.ts'
+import { sentMessages } from '../../../streams/inspect/sent-messages.ts'
+import { countShown } from '../../../streams/inspect/shown.ts'
+import { readStatus } from '../../../streams/inspect/status.ts'
+import type { Pipeline } from '../../../streams/pipeline.ts'
+import { Run, type RunOptions } from '../../../streams/run.ts'
 import {
   chooseSnapshot,
   keepSnapshot,
@@ -10,16 +16,10 @@ import {
   readSnapshot,
   snapshotFor,
   useSnapshot,
-} from '../../streams/demonstrations.ts'
-import { sentMessages } from '../../streams/inspect/sent-messages.ts'
-import { countShown } from '../../streams/inspect/shown.ts'
-import { readStatus } from '../../streams/inspect/status.ts'
-import { chooseStages, firstLine } from '../../streams/main-line.ts'
-import type { Pipeline } from '../../streams/pipeline.ts'
-import { Run, type RunOptions } from '../../streams/run.ts'
-import { MemoryLog } from '../../streams/transports/memory.ts'
-import { madeDemonstration, writeDemonstrations } from '../support/demonstrations.ts'
-import { defaults, fasterClock, memoryPipeline, readRecords, silent, writeArticles } from '../support/pipeline.ts'
+} from '../../../streams/snapshots/demonstrations.ts'
+import { MemoryLog } from '../../../streams/transports/memory.ts'
+import { madeDemonstration, writeDemonstrations } from '../../support/demonstrations.ts'
+import { defaults, fasterClock, memoryPipeline, readRecords, silent, writeArticles } from '../../support/pipeline.ts'
 
 const builtIn = builtInSnapshot()
 const made = (from: number, to: number) =>

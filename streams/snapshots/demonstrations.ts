@@ -5,16 +5,16 @@ import {
   type DemonstrationSnapshot,
   parseSnapshot,
   toDemonstration,
-} from '../operators/demonstrations.ts'
-import { SituError } from '../schemas/errors.ts'
-import type { Prompt as PromptRecord, Snapshot } from '../schemas/records.ts'
-import type { Config } from './config.ts'
-import type { Logger } from './log.ts'
-import type { Pipeline } from './pipeline.ts'
+} from '../../operators/demonstrations.ts'
+import { SituError } from '../../schemas/errors.ts'
+import type { Prompt as PromptRecord, Snapshot } from '../../schemas/records.ts'
+import { partitionOf, type Stage } from '../chain/topology.ts'
+import { readVariants } from '../chain/variants.ts'
+import type { Config } from '../config/config.ts'
+import type { Logger } from '../log.ts'
+import type { Pipeline } from '../pipeline.ts'
+import type { OutgoingMessage } from '../transports/transport.ts'
 import { keptText, snapshotTexts } from './snapshot-text.ts'
-import { partitionOf, type Stage } from './topology.ts'
-import type { OutgoingMessage } from './transports/transport.ts'
-import { readVariants } from './variants.ts'
 
 /** Built-in demonstrations fill a snapshot up to their own number. */
 const least = () => builtInSnapshot().demonstrations.length

@@ -1,9 +1,9 @@
-import { SituError } from '../schemas/errors.ts'
-import type { Variant } from '../schemas/records.ts'
-import type { Pipeline } from './pipeline.ts'
+import { SituError } from '../../schemas/errors.ts'
+import type { Variant } from '../../schemas/records.ts'
+import type { Pipeline } from '../pipeline.ts'
+import type { Claim, OutgoingMessage } from '../transports/transport.ts'
 import { variantMessage } from './replay.ts'
 import { type Stage, tasksOf } from './topology.ts'
-import type { Claim, OutgoingMessage } from './transports/transport.ts'
 import type { Variants } from './variants.ts'
 
 /** Longest that a group may take to tell whether the tasks are still ours. */

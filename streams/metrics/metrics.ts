@@ -1,12 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import { messageOf, SituError } from '../schemas/errors.ts'
+import { messageOf, SituError } from '../../schemas/errors.ts'
+import type { Pipeline } from '../pipeline.ts'
+import type { Run } from '../run.ts'
+import type { StageWork, TaskActivity } from '../task/activity.ts'
+import { commonestOpening } from '../task/opening-window.ts'
 import { type Health, judge } from './health.ts'
-import type { Pipeline } from './pipeline.ts'
-import type { Run } from './run.ts'
-import type { StageWork, TaskActivity } from './task/activity.ts'
-import { commonestOpening } from './task/opening-window.ts'
 
 /** How long the transport may take to answer a look. */
 const answerMs = 3000

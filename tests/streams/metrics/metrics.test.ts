@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { MetricsServer } from '../../streams/metrics.ts'
-import type { Pipeline } from '../../streams/pipeline.ts'
-import { MemoryLog } from '../../streams/transports/memory.ts'
-import { expectError } from '../contracts/transport/fixture.ts'
-import { fasterClock, memoryPipeline, toDocument, toyRun, toyStage, writeArticles } from '../support/pipeline.ts'
-import { mustSitu, removeFolder, Situ, temporaryFolder } from '../support/situ.ts'
+import { MetricsServer } from '../../../streams/metrics/metrics.ts'
+import type { Pipeline } from '../../../streams/pipeline.ts'
+import { MemoryLog } from '../../../streams/transports/memory.ts'
+import { expectError } from '../../contracts/transport/fixture.ts'
+import { fasterClock, memoryPipeline, toDocument, toyRun, toyStage, writeArticles } from '../../support/pipeline.ts'
+import { mustSitu, removeFolder, Situ, temporaryFolder } from '../../support/situ.ts'
 
 const servers: MetricsServer[] = []
 afterEach(() => {
@@ -39,7 +39,7 @@ describe('metrics of a run', () => {
     await writeArticles(pipeline, texts)
     const stop = new AbortController()
     const gate = Promise.withResolvers<void>()
-    const { drop } = await import('../../operators/operator.ts')
+    const { drop } = await import('../../../operators/operator.ts')
     const stage = toyStage(async article => {
       const number = Number(article.text.split(' ')[1])
       if (number >= 10) await gate.promise

@@ -1,11 +1,11 @@
-import { hash } from '../operators/hash.ts'
-import { type OperatorName, operators } from '../operators/index.ts'
-import type { Operator } from '../operators/operator.ts'
-import { SituError } from '../schemas/errors.ts'
-import { type Noun, nouns, type Provenance, type Records } from '../schemas/records.ts'
-import { isOpen } from './identity.ts'
-import { closestName } from './terminal/closest-name.ts'
-import type { TaskSpec, TopicSpec } from './transports/transport.ts'
+import { hash } from '../../operators/hash.ts'
+import { type OperatorName, operators } from '../../operators/index.ts'
+import type { Operator } from '../../operators/operator.ts'
+import { SituError } from '../../schemas/errors.ts'
+import { type Noun, nouns, type Provenance, type Records } from '../../schemas/records.ts'
+import { isOpen } from '../identity.ts'
+import { closestName } from '../terminal/closest-name.ts'
+import type { TaskSpec, TopicSpec } from '../transports/transport.ts'
 
 /** An operator in its place between two topics. */
 export interface Stage {

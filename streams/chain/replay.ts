@@ -1,11 +1,11 @@
-import { SituError } from '../schemas/errors.ts'
-import type { Variant } from '../schemas/records.ts'
-import type { Config } from './config.ts'
-import type { Pipeline } from './pipeline.ts'
-import { describeChange, readConfiguration, writeTexts } from './run.ts'
-import type { StageBinding } from './task/stage-binding.ts'
+import { SituError } from '../../schemas/errors.ts'
+import type { Variant } from '../../schemas/records.ts'
+import type { Config } from '../config/config.ts'
+import type { Pipeline } from '../pipeline.ts'
+import { describeChange, readConfiguration, writeTexts } from '../run.ts'
+import type { StageBinding } from '../task/stage-binding.ts'
+import type { OutgoingMessage } from '../transports/transport.ts'
 import { partitionOf, type Stage, stageOf } from './topology.ts'
-import type { OutgoingMessage } from './transports/transport.ts'
 import { createOwnTopics, downstreamOf, type Line, readVariants, toRecord } from './variants.ts'
 
 /** Which inputs, as given: offsets of each partition, or times. */

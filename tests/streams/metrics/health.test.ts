@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { judge, type Observation } from '../../streams/health.ts'
-import type { TaskActivity } from '../../streams/task/activity.ts'
-import { emptyCounters } from '../../streams/task/task-record.ts'
+import { judge, type Observation } from '../../../streams/metrics/health.ts'
+import type { TaskActivity } from '../../../streams/task/activity.ts'
+import { emptyCounters } from '../../../streams/task/task-record.ts'
 
 const now = 10_000_000
 const minute = 60_000

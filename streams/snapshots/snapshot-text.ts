@@ -1,6 +1,6 @@
-import type { DemonstrationSnapshot } from '../operators/demonstrations.ts'
-import { canonicalJson, hash } from '../operators/hash.ts'
-import type { Prompt as PromptRecord } from '../schemas/records.ts'
+import type { DemonstrationSnapshot } from '../../operators/demonstrations.ts'
+import { canonicalJson, hash } from '../../operators/hash.ts'
+import type { Prompt as PromptRecord } from '../../schemas/records.ts'
 
 /** Half of what brokers take in a message unless they are told otherwise. */
 const partCharacters = 200_000

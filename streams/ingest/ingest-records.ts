@@ -1,8 +1,8 @@
-import { createTokenizer } from '../operators/gpt-tokenizer.ts'
-import { hash } from '../operators/hash.ts'
-import type { Excerpt, Records } from '../schemas/records.ts'
-import { contentId } from './identity.ts'
-import type { InputItem } from './inputs/read-inputs.ts'
+import { createTokenizer } from '../../operators/gpt-tokenizer.ts'
+import { hash } from '../../operators/hash.ts'
+import type { Excerpt, Records } from '../../schemas/records.ts'
+import { contentId } from '../identity.ts'
+import type { InputItem } from '../inputs/read-inputs.ts'
 
 /** Topics that an ingest may write, each with how an input becomes a record of it. */
 export const ingestRecords = {

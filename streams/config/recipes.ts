@@ -1,4 +1,4 @@
-import type { OperatorName } from '../operators/index.ts'
+import type { OperatorName } from '../../operators/index.ts'
 
 /** A chain for a purpose: which optional operators are in it, and which options differ from their defaults. */
 export interface Recipe {

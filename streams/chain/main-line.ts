@@ -1,9 +1,9 @@
-import type { OperatorName } from '../operators/index.ts'
-import { SituError } from '../schemas/errors.ts'
-import type { Task } from '../schemas/records.ts'
-import type { Config } from './config.ts'
+import type { OperatorName } from '../../operators/index.ts'
+import { SituError } from '../../schemas/errors.ts'
+import type { Task } from '../../schemas/records.ts'
+import type { Config } from '../config/config.ts'
+import type { Pipeline } from '../pipeline.ts'
 import { holding, writeHeld } from './held-tasks.ts'
-import type { Pipeline } from './pipeline.ts'
 import { endsOf } from './replay.ts'
 import {
   checkOperators,

@@ -1,10 +1,10 @@
-import type { OperatorName } from '../operators/index.ts'
-import { SituError } from '../schemas/errors.ts'
-import { schemas, type Variant, type VariantStage } from '../schemas/records.ts'
-import type { Config } from './config.ts'
-import { type Pipeline, subjectOf } from './pipeline.ts'
-import { inRounds } from './rounds.ts'
-import { closestName } from './terminal/closest-name.ts'
+import type { OperatorName } from '../../operators/index.ts'
+import { SituError } from '../../schemas/errors.ts'
+import { schemas, type Variant, type VariantStage } from '../../schemas/records.ts'
+import type { Config } from '../config/config.ts'
+import { type Pipeline, subjectOf } from '../pipeline.ts'
+import { inRounds } from '../rounds.ts'
+import { closestName } from '../terminal/closest-name.ts'
 import {
   commonNouns,
   mainVariant,

@@ -3,10 +3,15 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type Flags, knownVariables, readConfig } from '../../streams/config.ts'
-import { kafkaOptions, kafkaSettings, registryConnection, topicSettings } from '../../streams/kafka-settings.ts'
-import { expectError } from '../contracts/transport/fixture.ts'
-import { removeFolder, situ, temporaryFolder } from '../support/situ.ts'
+import { type Flags, knownVariables, readConfig } from '../../../streams/config/config.ts'
+import {
+  kafkaOptions,
+  kafkaSettings,
+  registryConnection,
+  topicSettings,
+} from '../../../streams/config/kafka-settings.ts'
+import { expectError } from '../../contracts/transport/fixture.ts'
+import { removeFolder, situ, temporaryFolder } from '../../support/situ.ts'
 
 let folder: string
 beforeAll(() => {

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { SituError } from '../schemas/errors.ts'
+import { SituError } from '../../schemas/errors.ts'
 import type { Config } from './config.ts'
 
 /** How instructions are made of documents: flags for what the configuration says under the operators. */

@@ -1,4 +1,4 @@
-import type { TaskActivity } from './task/activity.ts'
+import type { TaskActivity } from '../task/activity.ts'
 
 /** How long a task may go without a sign of work while something waits for it. */
 const readyMs = 60_000

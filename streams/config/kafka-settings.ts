@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import { messageOf, SituError } from '../schemas/errors.ts'
-import type { OptionTable, OptionValues } from './terminal/options.ts'
-import type { KafkaOptions, TopicSettings } from './transports/kafka/options.ts'
+import { messageOf, SituError } from '../../schemas/errors.ts'
+import type { OptionTable, OptionValues } from '../terminal/options.ts'
+import type { KafkaOptions, TopicSettings } from '../transports/kafka/options.ts'
 
 const msPerDay = 86_400_000
 

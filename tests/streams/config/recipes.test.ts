@@ -1,12 +1,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { operators } from '../../operators/index.ts'
-import type { Operator } from '../../operators/operator.ts'
-import { readConfig } from '../../streams/config.ts'
-import { wantedOperators } from '../../streams/main-line.ts'
-import { type Recipe, recipes } from '../../streams/recipes.ts'
-import { removeFolder, temporaryFolder } from '../support/situ.ts'
+import { operators } from '../../../operators/index.ts'
+import type { Operator } from '../../../operators/operator.ts'
+import { wantedOperators } from '../../../streams/chain/main-line.ts'
+import { readConfig } from '../../../streams/config/config.ts'
+import { type Recipe, recipes } from '../../../streams/config/recipes.ts'
+import { removeFolder, temporaryFolder } from '../../support/situ.ts'
 
 const folder = temporaryFolder()
 afterAll(() => removeFolder(folder))

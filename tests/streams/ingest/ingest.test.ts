@@ -1,19 +1,25 @@
 import { PassThrough } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { hash } from '../../operators/hash.ts'
-import type { Noun, Records } from '../../schemas/records.ts'
-import { Serde } from '../../schemas/serde.ts'
-import type { Clock } from '../../streams/clock.ts'
-import { defaultIngestOptions, dryRun, Ingest, type IngestCounts, type IngestOptions } from '../../streams/ingest.ts'
-import { type IngestNoun, ingestNouns } from '../../streams/ingest-records.ts'
-import { defaultInputOptions, type InputEvent, readInputs } from '../../streams/inputs/read-inputs.ts'
-import { MemoryRegistry } from '../../streams/registries/memory.ts'
-import { instructionFields } from '../../streams/sources/source.ts'
-import { sum } from '../../streams/task/task-record.ts'
-import { MemoryTransport } from '../../streams/transports/memory.ts'
-import type { OutgoingMessage, Transport } from '../../streams/transports/transport.ts'
-import { chunksOf } from './sources/collect.ts'
+import { hash } from '../../../operators/hash.ts'
+import type { Noun, Records } from '../../../schemas/records.ts'
+import { Serde } from '../../../schemas/serde.ts'
+import type { Clock } from '../../../streams/clock.ts'
+import {
+  defaultIngestOptions,
+  dryRun,
+  Ingest,
+  type IngestCounts,
+  type IngestOptions,
+} from '../../../streams/ingest/ingest.ts'
+import { type IngestNoun, ingestNouns } from '../../../streams/ingest/ingest-records.ts'
+import { defaultInputOptions, type InputEvent, readInputs } from '../../../streams/inputs/read-inputs.ts'
+import { MemoryRegistry } from '../../../streams/registries/memory.ts'
+import { instructionFields } from '../../../streams/sources/source.ts'
+import { sum } from '../../../streams/task/task-record.ts'
+import { MemoryTransport } from '../../../streams/transports/memory.ts'
+import type { OutgoingMessage, Transport } from '../../../streams/transports/transport.ts'
+import { chunksOf } from '../sources/collect.ts'
 
 /** Time stands still; waits end when the test says so. */
 class ManualClock implements Clock {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import type { BudgetLimits } from './spending/budget.ts'
-import type { OptionTable, OptionValues } from './terminal/options.ts'
+import type { BudgetLimits } from '../spending/budget.ts'
+import type { OptionTable, OptionValues } from '../terminal/options.ts'
 
 const whole = (what: string, unit: string) => z.int().min(1).optional().describe(what).meta({ unit })
 const money = (what: string) => z.number().positive().optional().describe(what).meta({ unit: 'US dollars' })
