@@ -2,30 +2,27 @@ import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.t
 import { SituError } from '../../schemas/errors.ts'
 import type { Counters } from '../../schemas/records.ts'
 import type { Stage } from '../chain/topology.ts'
-import { isIngestNoun } from '../ingest/ingest-records.ts'
 import { CallRefused } from '../spending/caller.ts'
-import type { Claim, Message, OutgoingMessage, Transport } from '../transports/transport.ts'
+import type { Message, OutgoingMessage } from '../transports/transport.ts'
 import { since, type TaskActivity } from './activity.ts'
 import { Committer, type Completed } from './committer.ts'
 import { type Asked, Intake } from './intake.ts'
-import { Position } from './position.ts'
+import type { Position } from './position.ts'
 import { type Outcome, RecordWorker, type RecordWorkerPorts } from './record-worker.ts'
 import { Slots } from './slots.ts'
 import type { StageBinding } from './stage-binding.ts'
 import { Suspects } from './suspects.ts'
-import { emptyCounters, finished } from './task-record.ts'
+import { emptyCounters } from './task-record.ts'
+import { readState, type StatePorts } from './task-state.ts'
 
 /** Offsets between the oldest open record and the newest taken one, so that the finished set stays bounded. */
 const windowOffsets = 10_000
 /** Messages that are read at once. */
 const readMessages = 100
 
-export interface TaskLoopPorts extends Omit<RecordWorkerPorts, 'index' | 'draining' | 'maxMessageBytes'> {
-  transport: Transport
-  claim: Claim
+export interface TaskLoopPorts extends StatePorts, Omit<RecordWorkerPorts, 'index' | 'draining' | 'maxMessageBytes'> {
   concurrency: number
   ordered: boolean
-  acceptChange: boolean
   /** Throws where the stage is not what it was when the run began; asked at each take-over. */
   confirm?: ((stage: Stage) => Promise<void>) | undefined
   /** Before inputs are taken: resolves once what they need is there, or when it is aborted. */
@@ -215,78 +212,23 @@ export class TaskLoop {
   }
 
   async #restore(): Promise<Restored> {
-    const { binding, transport, claim, serde, acceptChange, confirm } = this.#ports
-    await confirm?.(binding.stage)
-    const message = await transport.get('task', claim.task.id)
-    const stored = message && (await serde.decodeOwn('task', message.value))
-    if (message && !stored) {
-      throw new SituError('POSITION_LOST', `${this.id}: the newest message under its key in topic task is no record`)
-    }
-    const isChanged = stored?.configuration && stored.configuration !== binding.configuration
-    if (isChanged && !acceptChange && finished(stored.counters) > 0) {
-      throw new SituError('CONFIGURATION_CHANGED', `${this.id}: its configuration has changed since it was last worked`)
-    }
-    const from = binding.stage.from?.[claim.task.partition] ?? 0
-    const positions = claim.task.topics.map(topic => {
-      const first = { topic, next: topic === binding.stage.input ? from : 0, finished: [] }
-      return new Position(topic, stored?.positions.find(position => position.topic === topic) ?? first)
-    })
-    await this.#checkPositions(positions, stored !== null)
-    const index = await this.#restoreIndex()
+    await this.#ports.confirm?.(this.binding.stage)
+    const { positions, counters, index } = await readState(this.#ports)
+    const { stage, configuration } = this.binding
     const committer = new Committer({
       ...this.#ports,
-      variant: binding.stage.variant,
-      configuration: binding.configuration,
+      variant: stage.variant,
+      configuration,
       positions,
-      counters: stored?.counters ?? null,
+      counters,
       index,
       onCommit: chunk => this.#committed(chunk),
       onError: error => this.#fail(error),
     })
     this.#before = committer.counters
-    const { maxMessageBytes } = transport.limits
-    const worker = new RecordWorker({
-      ...this.#ports,
-      index,
-      maxMessageBytes,
-      draining: this.#reading.signal,
-    })
+    const { maxMessageBytes } = this.#ports.transport.limits
+    const worker = new RecordWorker({ ...this.#ports, index, maxMessageBytes, draining: this.#reading.signal })
     return { positions, index, committer, worker }
-  }
-
-  async #checkPositions(positions: readonly Position[], isStored: boolean): Promise<void> {
-    const { transport, binding, claim } = this.#ports
-    for (const { topic, next } of positions) {
-      // Requests that are gone can be made again: their dead letters stand.
-      if (topic === 'retry') continue
-      const { start, end } = await transport.bounds(topic, claim.task.partition)
-      if (isStored && (next > end || next < start)) {
-        const rule = `${topic} holds offsets ${start} to ${end - 1}`
-        throw new SituError('POSITION_LOST', `${this.id}: its position is ${next}, but ${rule}`)
-      }
-    }
-    // What is ingested too says nothing about this task.
-    if (isStored || isIngestNoun(binding.stage.operator.to)) return
-    const output = (await transport.topics()).find(topic => topic.name === binding.stage.output)
-    if (output?.partitions === 1 && (output.written ?? 0) > 0) {
-      throw new SituError('POSITION_LOST', `${this.id}: ${output.name} has records, but the task has no position`)
-    }
-  }
-
-  async #restoreIndex(): Promise<StatefulIndex | null> {
-    const { transport, claim, serde, log } = this.#ports
-    const { stage } = this.binding
-    const index = this.binding.createIndex()
-    if (!stage.state || !index) return null
-    for await (const { value, partition, offset } of transport.compacted(stage.state, claim.task.partition)) {
-      const entry = await serde.decodeOwn('signature', value)
-      if (entry) index.restore(entry)
-      else {
-        const place = `${stage.state}/${partition}/${offset}`
-        log.warn({ topic: stage.state, partition, offset }, `${place} is no entry of the index and is passed over`)
-      }
-    }
-    return index
   }
 
   /** Reads one topic of the task and starts the work of its records. */
