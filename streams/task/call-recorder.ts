@@ -4,24 +4,19 @@ import { cutBytes, maxRejectedBytes } from '../../operators/reply.ts'
 import type { Tokenizer } from '../../operators/tokenizer.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Attempt, LostSample, Place, Provenance, Spent, Usage } from '../../schemas/records.ts'
-import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
 import { hashMessages } from '../message-text.ts'
 import { type Call, type Caller, CallRefused, type CallResult } from '../spending/caller.ts'
-import { CallRetries, type RetryPolicy } from './call-retries.ts'
+import { CallRetries, type RetryPorts, withRetries } from './call-retries.ts'
 import type { RecordLimit } from './record-limit.ts'
 import type { StageBinding } from './stage-binding.ts'
 
-export interface CallPorts {
+export interface CallPorts extends RetryPorts {
   binding: StageBinding
   caller: Caller
   rank: number
-  retry: RetryPolicy
   tokenizer: Tokenizer
-  clock: Clock
   log: Logger
-  /** Aborted where no new call may begin: nobody waits for one any more. */
-  draining: AbortSignal
 }
 
 type Request = Pick<ModelRequest, 'messages' | 'replySchema'>
@@ -86,24 +81,14 @@ export class CallRecorder implements RecordedModel {
   }
 
   /** Makes the call until it is answered or not tried again. */
-  async #answer(request: Request, changed: string | null): Promise<ModelReply> {
+  #answer(request: Request, changed: string | null): Promise<ModelReply> {
     const { clock, retry } = this.#ports
     this.#retries ??= new CallRetries(retry, this.#input.id ?? '', clock.now())
-    for (;;) {
-      try {
-        return await this.#attempt(request, changed)
-      } catch (error) {
-        if (error instanceof SituError && error.code === 'MODEL_CONTEXT_EXCEEDED') this.#tooLong = request.messages
-        const waitMs = this.#limit.signal.aborted ? null : this.#retries.next(error, clock.now())
-        if (waitMs === null) throw error
-        await this.#wait(waitMs)
-      }
-    }
+    return withRetries(() => this.#attempt(request, changed), this.#retries, this.#ports, this.#limit)
   }
 
   async #attempt(request: Request, changed: string | null): Promise<ModelReply> {
-    const { clock, log, binding, draining } = this.#ports
-    if (draining.aborted) throw new CallRefused()
+    const { clock, log, binding } = this.#ports
     const attempt = newAttempt(changed, this.#replyTokens, this.#contextTokens)
     const begun = clock.now()
     const facts = { stage: binding.stage.name, input: this.#input.id }
@@ -118,6 +103,7 @@ export class CallRecorder implements RecordedModel {
       // No call was made.
       if (error instanceof CallRefused) throw error
       attempt.code = error instanceof SituError ? error.code : 'OPERATOR_BUG'
+      if (attempt.code === 'MODEL_CONTEXT_EXCEEDED') this.#tooLong = request.messages
       attempt.latencyMs = clock.now() - begun
       this.#attempts.push(attempt)
       throw error
@@ -150,17 +136,6 @@ export class CallRecorder implements RecordedModel {
     attempt.costUsd = costUsd
     attempt.endpoint = endpoint === this.#model.endpoint ? null : endpoint
     if (key !== null) this.#keys.push(key)
-  }
-
-  async #wait(ms: number): Promise<void> {
-    const { clock, draining } = this.#ports
-    this.#limit.hold(true)
-    try {
-      await clock.sleep(ms, AbortSignal.any([this.#limit.signal, draining]))
-    } finally {
-      this.#limit.hold(false)
-    }
-    if (draining.aborted) throw new CallRefused()
   }
 
   /** Doubles the limit of the reply for the rest of the record, once. @returns False where there is no room. */

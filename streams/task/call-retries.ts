@@ -1,5 +1,8 @@
 import { hash } from '../../operators/hash.ts'
 import { SituError } from '../../schemas/errors.ts'
+import type { Clock } from '../clock.ts'
+import { CallRefused } from '../spending/caller.ts'
+import type { RecordLimit } from './record-limit.ts'
 
 export interface RetryPolicy {
   /** Tries of one record whose error may pass, the first among them. */
@@ -50,6 +53,41 @@ export class CallRetries {
     const backoff = longest * jitter(this.#record, this.#tries)
     // The endpoint is not called before what it asks for is over; meanwhile another one may take the record.
     return Math.min(backoff, error.retryAfterMs ?? backoff)
+  }
+}
+
+export interface RetryPorts {
+  retry: RetryPolicy
+  clock: Clock
+  /** Aborted where no new call may begin: nobody waits for one any more. */
+  draining: AbortSignal
+}
+
+/**
+ * Makes a call of a record until it succeeds or is not tried again. The record's time stands still between the tries.
+ *
+ * @throws {CallRefused} A drain has begun.
+ */
+export async function withRetries<T>(
+  make: () => Promise<T>,
+  retries: CallRetries,
+  { clock, draining }: Omit<RetryPorts, 'retry'>,
+  limit: Pick<RecordLimit, 'signal' | 'hold'>,
+): Promise<T> {
+  for (;;) {
+    if (draining.aborted) throw new CallRefused()
+    try {
+      return await make()
+    } catch (error) {
+      const waitMs = limit.signal.aborted ? null : retries.next(error, clock.now())
+      if (waitMs === null) throw error
+      limit.hold(true)
+      try {
+        await clock.sleep(waitMs, AbortSignal.any([limit.signal, draining]))
+      } finally {
+        limit.hold(false)
+      }
+    }
   }
 }
 

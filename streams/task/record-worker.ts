@@ -16,14 +16,13 @@ import {
 } from '../../schemas/records.ts'
 import type { Serde } from '../../schemas/serde.ts'
 import { mainVariant, nounOfTopic, partitionOf, type Stage } from '../chain/topology.ts'
-import type { Clock } from '../clock.ts'
 import { evidenceLimitBytes, makeEvidence } from '../evidence.ts'
 import { identify } from '../identity.ts'
 import type { Logger } from '../log.ts'
 import { type Caller, CallRefused } from '../spending/caller.ts'
 import type { Message, OutgoingMessage } from '../transports/transport.ts'
 import { CallRecorder } from './call-recorder.ts'
-import type { RetryPolicy } from './call-retries.ts'
+import type { RetryPorts } from './call-retries.ts'
 import { RecordLimit } from './record-limit.ts'
 import { SearchCalls } from './search-calls.ts'
 import type { StageBinding } from './stage-binding.ts'
@@ -50,10 +49,9 @@ export interface Outcome {
   openings?: readonly string[]
 }
 
-export interface RecordWorkerPorts {
+export interface RecordWorkerPorts extends RetryPorts {
   binding: StageBinding
   serde: Serde
-  clock: Clock
   log: Logger
   tokenizer: Tokenizer
   index: StatefulIndex | null
@@ -63,12 +61,9 @@ export interface RecordWorkerPorts {
   caller: Caller
   /** Place of the stage in the chain. */
   rank: number
-  retry: RetryPolicy
   /** Partitions of the topics written to. */
   partitions: number
   maxMessageBytes: number
-  /** Aborted where no new call may begin: nobody waits for one any more. */
-  draining: AbortSignal
 }
 
 /** Works one record of a stage: decodes it, applies the operator with retries, encodes what comes out. */

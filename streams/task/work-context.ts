@@ -5,6 +5,7 @@ import type { Tokenizer } from '../../operators/tokenizer.ts'
 import { SituError } from '../../schemas/errors.ts'
 import type { Caller } from '../spending/caller.ts'
 import type { CallRecorder } from './call-recorder.ts'
+import { CallRetries, type RetryPorts, withRetries } from './call-retries.ts'
 import type { RecordLimit } from './record-limit.ts'
 import type { StageBinding } from './stage-binding.ts'
 
@@ -21,13 +22,12 @@ interface Calls {
   search: Search | null
 }
 
-interface ContextPorts {
+interface ContextPorts extends RetryPorts {
   binding: StageBinding
   tokenizer: Tokenizer
   index: StatefulIndex | null
   caller: Caller
   rank: number
-  draining: AbortSignal
 }
 
 type MakeSamples = Context<Record<string, unknown>>['samples']
@@ -96,20 +96,20 @@ export class WorkContext implements Context<Record<string, unknown>> {
   }
 
   get embedder() {
-    const { caller, rank, draining, binding } = this.#ports
+    const { caller, rank, draining, binding, retry, clock } = this.#ports
     const embedder = this.#declared(binding.ports.embedder, 'embedder')
     const { model } = embedder
     if (!model || !embedder.through) return embedder
     const { recorder } = this.#sample
-    const {
-      name: operator,
-      operator: { embeds },
-    } = binding.stage
-    if (embeds && recorder) return embedder.through(request => recorder.complete(request), recorder.contextTokens)
+    const { name, operator } = binding.stage
+    if (operator.embeds && recorder) {
+      return embedder.through(request => recorder.complete(request), recorder.contextTokens)
+    }
+    const retries = new CallRetries(retry, this.id, clock.now())
     const onWait = (isWaiting: boolean) => this.#limit.hold(isWaiting)
-    return embedder.through(async (request, signal) => {
-      const call = { ...request, model, operator, rank, sample: 0, signal, draining, onWait }
-      return (await caller.call(call)).reply
+    return embedder.through((request, signal) => {
+      const call = { ...request, model, operator: name, rank, sample: 0, signal, draining, onWait }
+      return withRetries(async () => (await caller.call(call)).reply, retries, this.#ports, this.#limit)
     })
   }
 

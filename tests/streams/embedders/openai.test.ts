@@ -90,9 +90,9 @@ describe('a run that draws the nearest', () => {
   let folder: string
   afterEach(() => removeFolder(folder))
 
-  async function work(number: number) {
+  async function work(number: number, model = 'embed') {
     const file = join(folder, 'situ.config.yaml')
-    const models = { near: { baseUrl: provider.url, model: 'embed' } }
+    const models = { near: { baseUrl: provider.url, model } }
     writeFileSync(file, JSON.stringify({ models, operators: { situate: { draw: 'nearest', demonstrations: 3 } } }))
     const flags = { config: file, data: folder, model: 'stand-in', embedder: 'near' }
     const { config, problems } = readConfig(flags, {})
@@ -125,6 +125,15 @@ describe('a run that draws the nearest', () => {
       new Map(records.map(({ document, provenance }) => [document.id, provenance.demonstrations.join()]))
     for (const [document, demonstrations] of shown(first)) expect(shown(second).get(document)).toBe(demonstrations)
     expect([...shown(second).values()].every(demonstrations => demonstrations !== '')).toBe(true)
+  })
+
+  it.each([429, 503])('asks again where the endpoint answers %s: no document fails for it', async status => {
+    folder = temporaryFolder()
+    provider = await FakeProvider.start((_, call) =>
+      call > 1 && call < 4 ? { kind: 'status', status } : { kind: 'ok' },
+    )
+    expect(await work(4, `embed-${status}`)).toHaveLength(4)
+    expect(provider.calls).toHaveLength(7)
   })
 
   it('takes the built-in vectors where no embedder is configured', () => {
