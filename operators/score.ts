@@ -6,7 +6,7 @@ import { type Draft, drop, type Operator } from './operator.ts'
 import { findPlaceholder } from './reply/placeholders.ts'
 import { ask } from './reply.ts'
 
-const criteria = [
+export const criteria = [
   'specificity',
   'domainKnowledge',
   'complexity',

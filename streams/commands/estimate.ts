@@ -5,8 +5,8 @@ import { chooseStages, wantedOperators } from '../chain/main-line.ts'
 import { layOut } from '../chain/topology.ts'
 import { readVariants } from '../chain/variants.ts'
 import { kafkaSettingNames } from '../config/kafka-settings.ts'
+import { operatorFlags, withOperatorFlags } from '../config/operator-flags.ts'
 import { spendingSettingNames } from '../config/spending-settings.ts'
-import { withWriting, writingOptions } from '../config/writing-options.ts'
 import { Estimation } from '../estimate/estimate.ts'
 import type { Forecast } from '../estimate/forecast.ts'
 import { renderForecast } from '../estimate/render.ts'
@@ -53,7 +53,7 @@ export const command = defineCommand({
     noCall: z.boolean().default(false).describe('Make no call: count prompts, and take replies from the log.'),
     limit: z.int().min(1).optional().describe('Inputs for each operator, as of situ run.').meta({ unit: 'records' }),
     prompt: z.array(z.string()).default([]).describe('OPERATOR=FILE: another prompt for an operator.'),
-    ...writingOptions,
+    ...operatorFlags,
     yes: z.boolean().default(false).describe('Run the sample without asking.'),
   },
   examples: ['situ estimate --no-call', 'situ estimate --yes', 'situ estimate situate --sample 50 --seed 1 --json'],
@@ -62,7 +62,7 @@ export const command = defineCommand({
     'inputs are counted; the sample tells the rest. Its replies are kept: the run does not pay them again.',
   ],
   async run(given, { sample, seed, noCall, limit, prompt, yes, ...writing }) {
-    const context = { ...given, config: withWriting(given.config, writing) }
+    const context = { ...given, config: withOperatorFlags(given.config, writing) }
     const { config, log, stop: signal } = context
     const wanted = wantedOperators(context.words, config)
     const pipeline = await openPipeline(config, 'change')

@@ -8,8 +8,8 @@ import { layOut, type Stage, stages } from '../chain/topology.ts'
 import { readVariants, stageConfirmer } from '../chain/variants.ts'
 import type { Config } from '../config/config.ts'
 import { kafkaSettingNames } from '../config/kafka-settings.ts'
+import { operatorFlags, withOperatorFlags } from '../config/operator-flags.ts'
 import { spendingSettingNames } from '../config/spending-settings.ts'
-import { withWriting, writingOptions } from '../config/writing-options.ts'
 import { confirmFirstRun } from '../estimate/first-run.ts'
 import { openPipeline } from '../pipeline.ts'
 import { Run, standingFailures } from '../run.ts'
@@ -46,7 +46,10 @@ export const command = defineCommand({
     from: z.string().min(1).optional().describe('First input: an offset, or a time such as 2026-01-31T12:00:00Z.'),
     until: z.string().min(1).optional().describe('Where to end: an offset or a time; that input is left out.'),
     limit: z.int().min(1).optional().describe('Inputs of the operator at most.').meta({ unit: 'records' }),
-    situations: writingOptions.situations,
+    situations: operatorFlags.situations,
+    minimumScore: operatorFlags.minimumScore,
+    require: operatorFlags.require,
+    minimumRealScore: operatorFlags.minimumRealScore,
     through: z.string().min(1).optional().describe('Go on with the operators behind it, up to this one.'),
     yes: agreed,
   },
@@ -61,7 +64,7 @@ export const command = defineCommand({
     'without an end, a later call takes the inputs that have come since.',
   ],
   async run(given, options) {
-    const context = { ...given, config: withWriting(given.config, options) }
+    const context = { ...given, config: withOperatorFlags(given.config, options) }
     const { log, words, stop } = context
     checkVariantName(options.variant)
     const wanted = wantedOperators([...words, ...asOptional(options.through)], context.config)

@@ -6,8 +6,8 @@ import { mainVariant } from '../chain/topology.ts'
 import { stageConfirmer } from '../chain/variants.ts'
 import type { Config } from '../config/config.ts'
 import { kafkaSettingNames } from '../config/kafka-settings.ts'
+import { operatorFlags, withOperatorFlags } from '../config/operator-flags.ts'
 import { spendingSettingNames } from '../config/spending-settings.ts'
-import { withWriting, writingOptions } from '../config/writing-options.ts'
 import { confirmFirstRun } from '../estimate/first-run.ts'
 import { RemainingWork } from '../estimate/remaining.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
@@ -66,7 +66,7 @@ export const command = defineCommand({
       .boolean()
       .default(false)
       .describe('Go on though prompt, model, parameters or options have changed.'),
-    ...writingOptions,
+    ...operatorFlags,
     yes: agreed,
   },
   examples: [
@@ -83,7 +83,7 @@ export const command = defineCommand({
     'The first run with a model, without --max-usd, --max-tokens, --max-calls or the like, shows its forecast and asks.',
   ],
   async run(given, options) {
-    const context = { ...given, config: withWriting(given.config, options) }
+    const context = { ...given, config: withOperatorFlags(given.config, options) }
     if (options.follow && options.untilIdle)
       throw new SituError('USAGE', '--follow and --until-idle exclude each other')
     const { config, log } = context

@@ -7,7 +7,7 @@ import { prepareReplay, stagesThrough } from '../../streams/chain/replay.ts'
 import { layOut, type Stage } from '../../streams/chain/topology.ts'
 import { readVariants } from '../../streams/chain/variants.ts'
 import { readConfig } from '../../streams/config/config.ts'
-import { withWriting } from '../../streams/config/writing-options.ts'
+import { withOperatorFlags } from '../../streams/config/operator-flags.ts'
 import { sentMessages } from '../../streams/inspect/sent-messages.ts'
 import { readStatus } from '../../streams/inspect/status.ts'
 import type { Pipeline } from '../../streams/pipeline.ts'
@@ -61,7 +61,7 @@ describe('instructions in one call', () => {
     ['write', { oneCall: true }],
     ['write-plain', { noSituation: true }],
   ] as const)('are made by %s in place of situate and instruct, and all sums hold', async (name, flags) => {
-    const wanted = wantedOperators([], withWriting(config, flags))
+    const wanted = wantedOperators([], withOperatorFlags(config, flags))
     expect(wanted).toEqual([name])
     const pipeline = await pipelineWith(1, 2, 3)
     const stages = await extendMainLine(pipeline, config, wanted)
@@ -82,7 +82,7 @@ describe('instructions in one call', () => {
   })
 
   it('exclude situate and instruct, and each other', async () => {
-    expect(() => withWriting(config, { oneCall: true, noSituation: true })).toThrow('exclude each other')
+    expect(() => withOperatorFlags(config, { oneCall: true, noSituation: true })).toThrow('exclude each other')
     expect(() => wantedOperators(['write', 'write-plain'], config)).toThrow('they have one place in the chain')
     expect(() => chooseStages(firstLine(['write']), ['instruct'])).toThrow(
       'instruct is not in the chain of this log: write has its place',

@@ -5,7 +5,7 @@ import { SituError } from '../../schemas/errors.ts'
 import { loadPrompt } from '../../streams/bind.ts'
 import { chooseStages, firstLine } from '../../streams/chain/main-line.ts'
 import { readConfig } from '../../streams/config/config.ts'
-import { withWriting } from '../../streams/config/writing-options.ts'
+import { withOperatorFlags } from '../../streams/config/operator-flags.ts'
 import { sentMessages } from '../../streams/inspect/sent-messages.ts'
 import { readStatus } from '../../streams/inspect/status.ts'
 import { verify } from '../../streams/inspect/verify.ts'
@@ -38,7 +38,7 @@ class ScriptedModel extends StandIn implements Model {
 }
 
 function run(pipeline: Pipeline, model: Model, situations: number, options: Partial<RunOptions> = {}) {
-  const config = withWriting(readConfig({}, {}).config, { situations })
+  const config = withOperatorFlags(readConfig({}, {}).config, { situations })
   const chosen = chooseStages(firstLine([]), ['dedupe-document', 'situate', 'instruct', 'dedupe-instruction'])
   const bindings = chosen.map(stage => {
     const { operator, name } = stage
