@@ -23,12 +23,11 @@ const announced = /[:：][ \t]*\n\s*\S/g
 const announcedInline = /[:：][ \t]*\S/g
 
 /** How a sentence begins that tells the assistant what to do. */
-// biome-ignore format: lists of words
 const request = new RegExp(
   `^(?:${[
     "please|write|use|keep|give|include|make|explain|add|start|begin|end|avoid|list|mention|ensure|do not|don't|be|provide|describe|compare|answer|show|state|name|discuss|then|also|finally|limit|focus|assume|propose|suggest|address|cite|justify|format|structure|each|stay|mark|take|point|put|say|find|decide|design|draft|prepare|summari[sz]e|translate|rewrite|review|work|i (?:want|need|would like)|i'd like|(?:your|the) (?:answer|response|letter|result|text|output|plan|report|essay|summary|article|reply) (?:should|must|is to|has to)",
     'bitte|schreibe?|erkläre|erläutere|nenne|gib|verwende|nutze|halte|achte|schlage?|stelle?|füge|begründe|vergleiche|antworte|entwirf|berechne',
-    "rédige[rz]?|explique[rz]?|donne[rz]?|utilise[rz]?|propose[rz]?|ajoute[rz]?|montre[rz]?|réponde?[sz]?|cite[rz]?",
+    'rédige[rz]?|explique[rz]?|donne[rz]?|utilise[rz]?|propose[rz]?|ajoute[rz]?|montre[rz]?|réponde?[sz]?|cite[rz]?',
     'escrib[ae]|explica|explique|da|usa|use|incluy[ae]|añad[ae]|propón|redacta|responde|escrev[ae]|inclui|responda|scrivi|spiega|includi|proponi|rispondi|aggiungi',
     'schrijf|leg|gebruik|geef|noem|skriv|förklara|använd|ge|nämn|forklar|brug|napisz|wyjaśnij|podaj|użyj|напиши|объясни|приведи',
   ].join('|')})(?![\\p{L}\\p{M}]| ?[:：])|ください|なさい|^请`,

@@ -2,56 +2,52 @@ import type { Excerpt } from './excerpt.ts'
 import type { Random } from './random.ts'
 import type { Writer } from './schema-walk.ts'
 
-// biome-ignore format: a list of words
-const people = [
-  'A shift supervisor', 'A night nurse', 'A second-year student', 'A retired teacher', 'A shop owner', 'A policy officer',
-  'A freelance editor', 'A volunteer treasurer', 'A field technician', 'A first-time buyer', 'A school librarian',
-  'A junior analyst', 'A community organiser', 'A laboratory assistant', 'A grandfather of three', 'A site manager',
-  'A museum guide', 'A small farmer', 'A data journalist', 'A tenant on a tight budget', 'An apprentice', 'A coach',
-]
-// biome-ignore format: a list of words
-const places = [
-  'in a coastal town', 'at a family business', 'in a shared office', 'on a two-person team', 'at a regional charity',
-  'in the middle of a move', 'at an evening course', 'between two jobs', 'in a remote village', 'at a public agency',
-  'on parental leave', 'at a start-up', 'in the last week of a project', 'with a deadline on Friday',
-]
-// biome-ignore format: a list of words
-const reasons = [
-  'has to explain to colleagues', 'must decide soon about', 'was asked to report on', 'is preparing a talk about',
-  'wants to check a claim about', 'is writing a guide to', 'has doubts about', 'needs a second opinion on',
-  'is comparing offers that turn on', 'has been put in charge of', 'is planning a lesson on', 'found a mistake in',
-]
-// biome-ignore format: a list of words
-const aims = [
-  'to avoid a costly mistake', 'to convince a sceptical partner', 'to have one page that everybody understands',
-  'to choose between two ways forward', 'to find out what is missing', 'to turn it into a plan', 'to teach it next week',
-  'to know which numbers to trust', 'to answer a complaint fairly', 'to save time every month', 'to settle an argument',
-]
-// biome-ignore format: a list of words
-const abilities = [
-  'Weighing evidence against a claim', 'Turning a description into steps', 'Finding gaps in an argument',
-  'Comparing options under limits', 'Explaining a hard point in plain words', 'Estimating with incomplete numbers',
-  'Telling causes from coincidences', 'Planning backwards from a deadline', 'Rewriting for another audience',
-]
-// biome-ignore format: a list of words
-const outputs = [
-  'A table with one row for each option', 'A short memo with a recommendation', 'A checklist in the order of work',
-  'A worked example with every step shown', 'A list of questions to ask first', 'Two drafts in different tones',
-  'A plan for four weeks', 'A decision tree in plain text', 'A letter of one page', 'A lesson of forty minutes',
-]
-// biome-ignore format: a list of words
-const openings = [
-  'I could use a hand with', 'Help me think through', 'I keep going back and forth on', 'Please look closely at',
-  'We are stuck on', 'My team argues about', 'Before I sign anything about', 'For a workshop next week I need to cover',
-  'Let me describe a problem with', 'Suppose you had to defend', 'I inherited some notes on', 'There is a question about',
-  'Someone sent me a passage on', 'I have one evening to understand', 'My reading group picked', 'Work with me on',
-  'I was told to rewrite', 'Our board wants a view on', 'I am testing an idea about', 'Be my sparring partner on',
-]
-// biome-ignore format: a list of words
-const quoting = [
-  'This is what I have:', 'The passage reads:', 'Here is the part that matters:', 'My notes say:', 'I am going by this:',
-  'The relevant lines are:', 'All I know is this:', 'What I was given:', 'Copied word for word:', 'The source says:',
-]
+function phrases(text: string): string[] {
+  return text.split(';').map(phrase => phrase.trim())
+}
+
+const people = phrases(`
+  A shift supervisor; A night nurse; A second-year student; A retired teacher; A shop owner; A policy officer;
+  A freelance editor; A volunteer treasurer; A field technician; A first-time buyer; A school librarian;
+  A junior analyst; A community organiser; A laboratory assistant; A grandfather of three; A site manager;
+  A museum guide; A small farmer; A data journalist; A tenant on a tight budget; An apprentice; A coach
+`)
+const places = phrases(`
+  in a coastal town; at a family business; in a shared office; on a two-person team; at a regional charity;
+  in the middle of a move; at an evening course; between two jobs; in a remote village; at a public agency;
+  on parental leave; at a start-up; in the last week of a project; with a deadline on Friday
+`)
+const reasons = phrases(`
+  has to explain to colleagues; must decide soon about; was asked to report on; is preparing a talk about;
+  wants to check a claim about; is writing a guide to; has doubts about; needs a second opinion on;
+  is comparing offers that turn on; has been put in charge of; is planning a lesson on; found a mistake in
+`)
+const aims = phrases(`
+  to avoid a costly mistake; to convince a sceptical partner; to have one page that everybody understands;
+  to choose between two ways forward; to find out what is missing; to turn it into a plan; to teach it next week;
+  to know which numbers to trust; to answer a complaint fairly; to save time every month; to settle an argument
+`)
+const abilities = phrases(`
+  Weighing evidence against a claim; Turning a description into steps; Finding gaps in an argument;
+  Comparing options under limits; Explaining a hard point in plain words; Estimating with incomplete numbers;
+  Telling causes from coincidences; Planning backwards from a deadline; Rewriting for another audience
+`)
+const outputs = phrases(`
+  A table with one row for each option; A short memo with a recommendation; A checklist in the order of work;
+  A worked example with every step shown; A list of questions to ask first; Two drafts in different tones;
+  A plan for four weeks; A decision tree in plain text; A letter of one page; A lesson of forty minutes
+`)
+const openings = phrases(`
+  I could use a hand with; Help me think through; I keep going back and forth on; Please look closely at;
+  We are stuck on; My team argues about; Before I sign anything about; For a workshop next week I need to cover;
+  Let me describe a problem with; Suppose you had to defend; I inherited some notes on; There is a question about;
+  Someone sent me a passage on; I have one evening to understand; My reading group picked; Work with me on;
+  I was told to rewrite; Our board wants a view on; I am testing an idea about; Be my sparring partner on
+`)
+const quoting = phrases(`
+  This is what I have:; The passage reads:; Here is the part that matters:; My notes say:; I am going by this:;
+  The relevant lines are:; All I know is this:; What I was given:; Copied word for word:; The source says:
+`)
 const tasks = [
   'Work out which of its statements depend on each other, and what falls if one of them is wrong',
   'Build the strongest case against it, then answer that case',
@@ -68,19 +64,18 @@ const tasks = [
   'Show what would have to be measured to decide it, and how',
   'Derive a rule of thumb from it and say when the rule breaks',
 ]
-// biome-ignore format: a list of words
-const demands = [
-  'Keep every figure as it stands.', 'Say plainly where the passage leaves something open.', 'Use no jargon.',
-  'Give a reason for each step.', 'Stay below four hundred words.', 'Mark guesses as guesses.', 'End with one next step.',
-  'Assume that I have two hours a week.', 'Take nothing from outside without saying so.', 'Point out what would change your mind.',
-  'Put the hardest part first.', 'Give one example with numbers.', 'Address it to a reader in a hurry.', 'Show two alternatives.',
-  'Mention who could be harmed.', 'Keep the names as they are written.',
-]
-// biome-ignore format: a list of words
-const forms = [
-  'a table', 'numbered steps', 'a memo', 'a dialogue between two experts', 'a checklist', 'short paragraphs',
-  'a letter', 'an outline with headings', 'questions and answers', 'a plan by weeks',
-]
+const demands = phrases(`
+  Keep every figure as it stands.; Say plainly where the passage leaves something open.; Use no jargon.;
+  Give a reason for each step.; Stay below four hundred words.; Mark guesses as guesses.; End with one next step.;
+  Assume that I have two hours a week.; Take nothing from outside without saying so.;
+  Point out what would change your mind.; Put the hardest part first.; Give one example with numbers.;
+  Address it to a reader in a hurry.; Show two alternatives.; Mention who could be harmed.;
+  Keep the names as they are written.
+`)
+const forms = phrases(`
+  a table; numbered steps; a memo; a dialogue between two experts; a checklist; short paragraphs; a letter;
+  an outline with headings; questions and answers; a plan by weeks
+`)
 
 /** Words of a text that may be its keywords. */
 const mostKeywords = 8
