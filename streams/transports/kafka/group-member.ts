@@ -89,7 +89,8 @@ export class GroupMember implements Membership {
     const { id } = claim.task
     if (this.#claims.get(id) === claim) this.#claims.delete(id)
     if (!isWanted) this.#tasks.delete(id)
-    if (this.#assigned.has(id)) this.#joinSoon()
+    // Who has no task left is about to leave.
+    if (this.#assigned.has(id) && this.#tasks.size > 0) this.#joinSoon()
   }
 
   leave(): Promise<void> {
