@@ -12,12 +12,16 @@ import { atMost, brokerNames, type Settings, wait } from './options.ts'
 const takenAtOnce = 16
 /** Longest that the end of a membership waits for commits and brokers. */
 const leaveMs = 3000
+/** The same for an answer to a request to join, once the group was told that nobody waits for it. */
+const hangUpMs = 500
 
 export interface GroupMemberPorts {
   /** With connections that nobody else uses: a broker holds the request to join until all have come. */
   brokers: Brokers
   /** With other connections. */
   asking: Brokers
+  /** Ends the first ones, whatever is still to come over them. */
+  hangUp: () => void
   /** With which the client id of the first ones ends: of this member alone. */
   workerId: string
   settings: Settings
@@ -99,13 +103,17 @@ export class GroupMember implements Membership {
   }
 
   async #leave(): Promise<void> {
-    const { brokers, roll } = this.#ports
+    const { brokers, roll, hangUp } = this.#ports
     this.#leaving.abort()
     this.#wake.abort()
     await atMost(leaveMs, Promise.all([...this.#claims.values()].map(claim => claim.release())))
     // The group may wait for others while this one wants to join: only to be taken out ends that.
     await atMost(leaveMs, this.#sayGoodbye())
-    await atMost(leaveMs, Promise.all([this.#running, ...this.#taking.values()]))
+    const ended = Promise.all([this.#running, ...this.#taking.values()])
+    await atMost(hangUpMs, ended)
+    // A broker may owe the answer to a request to join of one that was taken out meanwhile.
+    hangUp()
+    await atMost(leaveMs, ended)
     // Its request to join may have come to the broker behind the goodbye.
     await atMost(leaveMs, this.#sayGoodbye())
     await roll?.leave()

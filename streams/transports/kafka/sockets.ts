@@ -42,7 +42,8 @@ export class Sockets {
     }
   }
 
-  close(): void {
-    for (const socket of this.#sockets) socket.destroy()
+  /** @param reason - Fails the requests that are open; without one kafkajs goes on waiting for their answers. */
+  close(reason?: Error): void {
+    for (const socket of this.#sockets) socket.destroy(reason)
   }
 }

@@ -217,9 +217,11 @@ export class KafkaTransport implements Transport {
     const { rollFolder } = this.#settings
     const workerId = randomUUID()
     const settings = { ...this.#settings, clientId: `${this.#settings.clientId}-${workerId}` }
+    const sockets = new Sockets(this.#sockets.factory)
     const member = new GroupMember(tasks, {
-      brokers: new Brokers(createClient(settings, this.#sockets.factory), settings),
+      brokers: new Brokers(createClient(settings, sockets.factory), settings),
       asking: this.#asking,
+      hangUp: () => sockets.close(new Error('the worker leaves')),
       workerId,
       settings,
       roll: rollFolder === null ? null : new GroupRoll(rollFolder, workerId, this.#asking, settings),

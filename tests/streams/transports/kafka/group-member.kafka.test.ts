@@ -39,6 +39,7 @@ function createMember(fenced: Promise<void>) {
   const member: GroupMember = new GroupMember(tasks, {
     brokers: new Brokers(fixture.kafka, settings),
     asking,
+    hangUp: () => {},
     workerId: randomUUID(),
     settings,
     roll: null,
