@@ -42,7 +42,8 @@ async function bounceAll(run: FaultRun, options: ScriptOptions): Promise<Figure[
     await run.services.restartBroker(broker)
     await turn(bounce + 1)
   }
-  const [allDownAt, upAt] = await takeAllDown(run, downSeconds * 1000)
+  // An ingest that begins while nobody answers ends with an error, as it should.
+  const [allDownAt, upAt] = await feed.between(() => takeAllDown(run, downSeconds * 1000))
   feed.stop()
   await fed
   await untilDone(ground, 900_000)
@@ -82,6 +83,7 @@ class Feed {
   readonly #least: number
   readonly #portion: number
   #isStopped = false
+  #turn: Promise<unknown> = Promise.resolve()
   fed = 0
 
   /** @param least - Documents that are ingested even where it is stopped before. */
@@ -92,9 +94,18 @@ class Feed {
     this.#portion = portion
   }
 
-  async next(): Promise<void> {
-    await ingestDocuments(this.#ground, this.#run.folder, this.fed + this.#portion, this.fed)
-    this.fed += this.#portion
+  next(): Promise<void> {
+    return this.between(async () => {
+      await ingestDocuments(this.#ground, this.#run.folder, this.fed + this.#portion, this.fed)
+      this.fed += this.#portion
+    })
+  }
+
+  /** Works while no portion is ingested. */
+  between<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work)
+    this.#turn = done.catch(() => {})
+    return done
   }
 
   async untilStopped(): Promise<void> {
