@@ -59,8 +59,7 @@ export class Brokers {
         const isNew = typeOf(error) === 'UNKNOWN_TOPIC_OR_PARTITION' && Date.now() < begin + unknownMs
         if (!(isPassing(error) || isNew) || signal?.aborted) throw toSituError(error, what)
         if (isMute(error) && cluster === this.#cluster) this.#renew()
-        this.#forget(error)
-        await this.#refresh()
+        await this.lookAnew(error)
         if (Date.now() - begin >= withinMs) throw this.#unreachable(error, what, begin)
         if (Date.now() - told > tellEveryMs || (told === begin && pauseMs >= lastPauseMs)) {
           told = Date.now()
@@ -126,11 +125,12 @@ export class Brokers {
     }
   }
 
-  /** Forgets what an error shows to be out of date. */
-  #forget(error: unknown): void {
+  /** Forgets what an error shows to be out of date. `call` does it by itself. */
+  async lookAnew(error: unknown): Promise<void> {
     this.#coordinators.clear()
     const address = lostBroker(error)
     if (address) this.#cluster.removeBroker(address)
+    await this.#refresh()
   }
 
   /** A client that can't be used any more gives way to a new one, with new connections. */

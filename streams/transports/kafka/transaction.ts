@@ -95,6 +95,21 @@ export class TransactionWriter {
     const identity = this.#identity
     if (!identity) throw new Error('a transaction needs a fence first')
     this.#identity = null
+    try {
+      await this.#write(identity, messages, lag)
+    } catch (error) {
+      // A fence succeeds without the leaders and the keeper of the lag, which may be others by now.
+      if (!isFenced(error)) await this.#brokers.lookAnew(error)
+      throw error
+    }
+    this.#identity = identity
+  }
+
+  async #write(
+    identity: ProducerIdentity,
+    messages: readonly OutgoingMessage[],
+    lag: LagOffsets | null,
+  ): Promise<void> {
     const batches = this.#batches(messages)
     const coordinator = await this.#brokers.coordinator('transaction', this.transactionalId)
     const topics = [...Map.groupBy(batches, ({ topic }) => topic)].map(([topic, group]) => ({
@@ -111,7 +126,6 @@ export class TransactionWriter {
     } catch (error) {
       throw isFenced(error) || !isPassing(error) ? error : new OutcomeUnknown(place, error)
     }
-    this.#identity = identity
   }
 
   /** Ends what is open after an error that was not passing; quietly, since the next fence does it too. */
