@@ -93,8 +93,7 @@ export class GroupMember implements Membership {
     const { id } = claim.task
     if (this.#claims.get(id) === claim) this.#claims.delete(id)
     if (!isWanted) this.#tasks.delete(id)
-    // Who has no task left is about to leave.
-    if (this.#assigned.has(id) && this.#tasks.size > 0) this.#joinSoon()
+    if (this.#assigned.has(id)) this.#joinSoon()
   }
 
   leave(): Promise<void> {

@@ -42,8 +42,9 @@ export class Sockets {
     }
   }
 
-  /** @param reason - Fails the requests that are open; without one kafkajs goes on waiting for their answers. */
-  close(reason?: Error): void {
+  /** Fails the requests that are open: kafkajs would go on waiting for their answers, and keep the process. */
+  close(): void {
+    const reason = new Error('the connection is not needed any more')
     for (const socket of this.#sockets) socket.destroy(reason)
   }
 }

@@ -221,7 +221,7 @@ export class KafkaTransport implements Transport {
     const member = new GroupMember(tasks, {
       brokers: new Brokers(createClient(settings, sockets.factory), settings),
       asking: this.#asking,
-      hangUp: () => sockets.close(new Error('the worker leaves')),
+      hangUp: () => sockets.close(),
       workerId,
       settings,
       roll: rollFolder === null ? null : new GroupRoll(rollFolder, workerId, this.#asking, settings),
