@@ -189,5 +189,8 @@ async function report(
   }
   const aside = unreadable > 0 ? `; paths that could not be read: ${unreadable}` : ''
   await output.line(`${describeCounts(counts)}${aside}${dryRun ? ' (dry run: nothing is written)' : ''}`)
+  if (taken === 0 && unreadable === 0) {
+    await output.line('the input holds nothing to read: are the paths right, and does --include match a file?')
+  }
   if (faults > 0 && !dryRun) await output.line(`inputs with a fault: ${faults}; situ failed tells why`)
 }

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { hasSharedData, sharedData } from '../support/documents.ts'
@@ -285,6 +285,13 @@ async function freePort(): Promise<number> {
 }
 
 describe('situ ingest', () => {
+  it('says so where nothing was read', async () => {
+    const input = path('lines.jsonl', page('one'))
+    const words = ['ingest', dirname(input), '--include', '**/*.nothing', '--data', path('nothing')]
+    const { code, stdout } = await situ(words)
+    expect([code, stdout]).toEqual([0, expect.stringContaining('does --include match a file?')])
+  })
+
   it('counts what is there already, and keeps one page of equal content', async () => {
     const data = path('repeat')
     const input = path(
