@@ -81,6 +81,10 @@ export const command = defineCommand({
         : await write(context, { as: options.as, limit, onEvent }, read)
       const faults = Math.max(problems.faults, sum(counts.failed))
       await report(context, counts, faults, options.dryRun)
+      // A glob that matches nothing looks like a folder without news.
+      if (counts.in === 0 && options.include.length > 0 && !config.settings.json) {
+        await context.output.line(`nothing was read: does ${options.include.join(' ')} match a file?`)
+      }
       if (!stop.aborted) problems.throwUnreadable()
       return config.settings.strict && faults > 0 ? 1 : 0
     } finally {
@@ -189,8 +193,5 @@ async function report(
   }
   const aside = unreadable > 0 ? `; paths that could not be read: ${unreadable}` : ''
   await output.line(`${describeCounts(counts)}${aside}${dryRun ? ' (dry run: nothing is written)' : ''}`)
-  if (taken === 0 && unreadable === 0) {
-    await output.line('the input holds nothing to read: are the paths right, and does --include match a file?')
-  }
   if (faults > 0 && !dryRun) await output.line(`inputs with a fault: ${faults}; situ failed tells why`)
 }

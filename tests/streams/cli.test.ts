@@ -285,11 +285,11 @@ async function freePort(): Promise<number> {
 }
 
 describe('situ ingest', () => {
-  it('says so where nothing was read', async () => {
+  it('says so where the globs match nothing', async () => {
     const input = path('lines.jsonl', page('one'))
     const words = ['ingest', dirname(input), '--include', '**/*.nothing', '--data', path('nothing')]
     const { code, stdout } = await situ(words)
-    expect([code, stdout]).toEqual([0, expect.stringContaining('does --include match a file?')])
+    expect([code, stdout]).toEqual([0, expect.stringContaining('does **/*.nothing match a file?')])
   })
 
   it('counts what is there already, and keeps one page of equal content', async () => {
