@@ -41,6 +41,10 @@ describe.skipIf(!hasSharedData)(
       expect(longest).toBeGreaterThan(0.8 * maxPromptTokens)
     })
 
+    it('make demonstrations of their own, which the documents then draw from', () => {
+      expect(run.snapshot.demonstrations - run.snapshot.builtIn).toBeGreaterThan(0)
+    })
+
     it('give demonstrations of which five and more fit into most prompts', () => {
       for (const operator of ['situate', 'instruct']) expect(run.shown[operator]?.median).toBeGreaterThanOrEqual(5)
     })

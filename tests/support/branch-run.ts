@@ -15,6 +15,7 @@ const seedTasks = join(sharedData, 'instructions/self-instruct.seed-tasks.jsonl'
 const benchmarks = join(sharedData, 'benchmarks')
 
 const makesDocuments = ['extract', 'dedupe-document']
+const byMeaning = ['embed-real', 'dedupe-meaning']
 const branch = ['dedupe-real', 'decontaminate-real', 'score-real', 'conceive', 'retrieve', 'attribute']
 
 /**
@@ -26,7 +27,7 @@ const minimumRelevance = 0.1
 export interface BranchOptions {
   documents: number
   instructions: number
-  /** Null for the default options, with `score-real` and the branch by name. */
+  /** Null for the default options, with `score-real` and the branch by name; a recipe looks for equals by meaning too. */
   recipe: string | null
 }
 
@@ -62,7 +63,8 @@ export async function runBranch(folder: string, options: BranchOptions): Promise
     const flags = [...writeConfiguration(folder, fake.url, options), ...ground.flags]
     await ingestDocuments(ground, folder, options.documents)
     await ingestInstructions(ground, folder, options.instructions)
-    await mustSitu(['run', ...makesDocuments, ...branch, ...flags])
+    const firstRun = [...makesDocuments, ...branch, ...(options.recipe === null ? [] : byMeaning)]
+    await mustSitu(['run', ...firstRun, ...flags])
     const { stdout } = await mustSitu(['demonstrations', 'snapshot', '--json', ...ground.flags])
     await mustSitu(['run', ...flags])
     const status: Status = JSON.parse((await mustSitu(['topics', '--verify', '--json', ...ground.flags])).stdout)
