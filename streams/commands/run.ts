@@ -10,6 +10,7 @@ import { operatorFlags, withOperatorFlags } from '../config/operator-flags.ts'
 import { spendingSettingNames } from '../config/spending-settings.ts'
 import { confirmFirstRun } from '../estimate/first-run.ts'
 import { RemainingWork } from '../estimate/remaining.ts'
+import { waitingBefore } from '../inspect/status.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { applyRetention } from '../retention.ts'
 import { Run, type RunOptions, type RunSummary, standingFailures } from '../run.ts'
@@ -110,7 +111,9 @@ export const command = defineCommand({
         const work = () => runWithProgress(run, pipeline)
         return withRetention(context, pipeline, () => withMetrics(context, pipeline, run, work))
       })
-      await reportRun(context, summary)
+      // Not where it was told to end: an orchestrator counts the seconds.
+      const waiting = context.stop.aborted ? {} : await waitingBefore(pipeline, line, chosen)
+      await reportRun(context, summary, waiting)
       return config.settings.strict && standingFailures(summary.counters) > 0 ? 1 : 0
     } finally {
       await pipeline.close()
@@ -236,11 +239,18 @@ function progressLine(run: Run): string {
   return parts.join(', ') || 'starting'
 }
 
-export async function reportRun({ config, output }: CommandContext, { counters, held }: RunSummary): Promise<void> {
-  if (config.settings.json) return output.json({ operators: counters, held })
+/** @param waiting - Inputs that wait for operators which the run did not work, by the name of the operator. */
+export async function reportRun(
+  { config, output }: CommandContext,
+  { counters, held }: RunSummary,
+  waiting?: Readonly<Record<string, number>>,
+): Promise<void> {
+  if (config.settings.json) return output.json({ operators: counters, held, waiting })
   if (held.length > 0) await output.line(`held by another worker: ${held.join(', ')}`)
   if (Object.keys(counters).length === 0) return output.line('nothing to do: no task was free')
   await output.line(renderStages(counters))
+  const left = Object.entries(waiting ?? {}).map(([name, records]) => `${records} for ${name}`)
+  if (left.length > 0) await output.line(`\nrecords wait for operators that this run did not work: ${left.join(', ')}`)
   const failures = standingFailures(counters)
   if (failures > 0) await output.line(`\n${failures} dead letters stand: situ failed tells why`)
 }

@@ -58,7 +58,7 @@ export async function readStatus(pipeline: Pipeline, survey: Survey): Promise<St
   if (ingest.length > 0) operators.ingest = statusOf(ingest, 0, now)
   const { placed, topics } = await readVariants(pipeline)
   for (const { key, stage } of placed) {
-    const own = tasks.filter(task => task.stage === stage.name && task.variant === stage.variant)
+    const own = tasksOfStage(tasks, stage)
     operators[key] = statusOf(own, lagOf(survey, stage, own), now)
   }
   const differences = [
@@ -126,6 +126,37 @@ function countedIn(
 function topicStatus(info: TopicInfo | undefined, counted: number | null): TopicStatus {
   const newest = info?.newest ? new Date(info.newest).toISOString() : null
   return { records: info?.records ?? (info ? counted : 0), bytes: info ? info.bytes : 0, newest }
+}
+
+/**
+ * Inputs that wait for stages of a line which lie before chosen ones and are not chosen themselves: a run of those that
+ * are finds nothing to do while these wait.
+ *
+ * @returns By the name of the stage; those without any are left out.
+ */
+export async function waitingBefore(
+  pipeline: Pipeline,
+  line: readonly Stage[],
+  chosen: readonly Stage[],
+): Promise<Record<string, number>> {
+  const before = new Set<Stage>()
+  const walk = (to: Stage) => {
+    for (const stage of line.filter(({ output }) => output === to.input)) {
+      if (!before.has(stage)) walk(stage)
+      before.add(stage)
+    }
+  }
+  for (const stage of chosen) walk(stage)
+  const left = [...before].filter(({ name }) => !chosen.some(own => own.name === name))
+  if (left.length === 0) return {}
+  const survey = await pipeline.transport.survey('task')
+  const tasks = await readTasks(pipeline, survey)
+  const lags = left.map(stage => [stage.name, lagOf(survey, stage, tasksOfStage(tasks, stage))] as const)
+  return Object.fromEntries(lags.filter(([, lag]) => lag > 0))
+}
+
+function tasksOfStage(tasks: readonly Task[], { name, variant }: Stage): Task[] {
+  return tasks.filter(task => task.stage === name && task.variant === variant)
 }
 
 /** What waits in the input, and what waits for the task that it was sent on to. */
