@@ -1,7 +1,7 @@
 import type avro from 'avsc'
 import { messageOf, SituError } from './errors.ts'
+import { isRecord, parseSchema, resolverOf } from './reading.ts'
 import type { CompatibilityLevel, SchemaRegistry } from './registry.ts'
-import { parseSchema } from './serde.ts'
 
 /**
  * Checks a new schema against the latest of its subject. BACKWARD: the new one reads what the latest wrote; FORWARD:
@@ -56,7 +56,7 @@ function parse(subject: string, schema: string): avro.Type {
 /** What keeps the reader from reading the writer's data; empty where nothing does. */
 function unreadable(reader: avro.Type, writer: avro.Type): string[] {
   try {
-    reader.createResolver(writer)
+    resolverOf(reader, writer)
     return []
   } catch (error) {
     const fields = badFields(reader, writer, '', new Set())
@@ -77,15 +77,11 @@ function badFields(reader: avro.Type, writer: avro.Type, path: string, above: Se
     const written = writer.fields.find(other => names.includes(other.name))
     if (!written) return field.defaultValue() === undefined ? [`field ${name} is missing and has no default`] : []
     try {
-      field.type.createResolver(written.type)
+      resolverOf(field.type, written.type)
       return []
     } catch (error) {
       const inner = badFields(field.type, written.type, `${name}.`, within)
       return inner.length > 0 ? inner : [`field ${name}: ${messageOf(error)}`]
     }
   })
-}
-
-function isRecord(type: avro.Type): type is avro.types.RecordType {
-  return type.typeName === 'record' || type.typeName === 'error'
 }

@@ -1,5 +1,6 @@
-import avro from 'avsc'
+import type avro from 'avsc'
 import { messageOf, SituError } from './errors.ts'
+import { parseSchema, plainReading, type Reading, readingOf } from './reading.ts'
 import { type Noun, type Records, schemas, sharedPaths } from './records.ts'
 import type { SchemaRegistry } from './registry.ts'
 
@@ -7,20 +8,15 @@ import type { SchemaRegistry } from './registry.ts'
 const headerBytes = 5
 const firstScratchBytes = 65_536
 
-const readers = new Map<Noun, avro.Type>()
+const readers = new Map<Noun, Reading>()
 
-function readerOf(noun: Noun): avro.Type {
-  let type = readers.get(noun)
-  if (!type) {
-    type = parseSchema(schemas[noun])
-    readers.set(noun, type)
+function readerOf(noun: Noun): Reading {
+  let reader = readers.get(noun)
+  if (!reader) {
+    reader = plainReading(parseSchema(schemas[noun]))
+    readers.set(noun, reader)
   }
-  return type
-}
-
-/** @throws {Error} The schema is no Avro schema. */
-export function parseSchema(schema: object | string): avro.Type {
-  return avro.Type.forSchema((typeof schema === 'string' ? JSON.parse(schema) : schema) as avro.Schema)
+  return reader
 }
 
 /** A record in bytes, with the text that other topics repeat. */
@@ -33,8 +29,8 @@ export interface Encoded {
 export class Serde {
   readonly #registry: SchemaRegistry
   readonly #ids = new Map<string, number>()
-  /** One resolver per (reader, writer id): building one costs more than reading many records. */
-  readonly #resolvers = new Map<string, avro.Resolver | null>()
+  /** One per (reader, writer id): building one costs more than reading many records. */
+  readonly #readings = new Map<string, Reading>()
   #scratch = Buffer.allocUnsafeSlow(firstScratchBytes)
 
   constructor(registry: SchemaRegistry) {
@@ -55,7 +51,7 @@ export class Serde {
   encode<N extends Noun>(noun: N, record: Records[N]): Encoded {
     const id = this.#ids.get(noun)
     if (id === undefined) throw new SituError('OPERATOR_BUG', `serde: the schema of ${noun} is not registered`)
-    const type = readerOf(noun)
+    const { type } = readerOf(noun)
     let value: Buffer
     try {
       value = this.#write(type, record)
@@ -90,11 +86,11 @@ export class Serde {
     }
     const bytes = Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
     const id = bytes.readUInt32BE(1)
-    const type = readerOf(noun)
-    const resolver = this.#ids.get(noun) === id ? undefined : await this.#resolverFor(noun, id, value)
+    const reading = this.#ids.get(noun) === id ? readerOf(noun) : await this.#readingFor(noun, id, value)
     try {
-      const { value: record, offset } = type.decode(bytes, headerBytes, resolver ?? undefined)
+      const { value: record, offset } = reading.type.decode(bytes, headerBytes, reading.resolver)
       if (offset !== bytes.length) throw new Error(`the record ends at byte ${offset} of ${bytes.length}`)
+      reading.fill(record)
       return record as Records[N]
     } catch (cause) {
       throw new SituError('RECORD_INVALID', `${noun}: no Avro record of schema ${id}: ${messageOf(cause)}`, {
@@ -117,33 +113,39 @@ export class Serde {
     }
   }
 
-  /** As `#resolver`; a message that can't be resolved keeps its bytes as evidence. */
-  async #resolverFor(noun: Noun, id: number, value: Uint8Array): Promise<avro.Resolver | null> {
+  /** As `#reading`; a message that can't be read keeps its bytes as evidence. */
+  async #readingFor(noun: Noun, id: number, value: Uint8Array): Promise<Reading> {
     try {
-      return await this.#resolver(noun, id)
+      return await this.#reading(noun, id)
     } catch (error) {
       if (!(error instanceof SituError) || error.stops !== 'record') throw error
       throw new SituError(error.code, error.message, { cause: error, evidence: { kind: 'bytes', content: value } })
     }
   }
 
-  /** The resolver from a writer's schema to ours; null where both are the same. */
-  async #resolver(noun: Noun, id: number): Promise<avro.Resolver | null> {
+  async #reading(noun: Noun, id: number): Promise<Reading> {
     const key = `${noun} ${id}`
-    const known = this.#resolvers.get(key)
-    if (known !== undefined) return known
-    const writer = parseSchema(await this.#registry.schema(id))
-    const reader = readerOf(noun)
-    let resolver: avro.Resolver | null
-    try {
-      resolver = writer.fingerprint().equals(reader.fingerprint()) ? null : reader.createResolver(writer)
-    } catch (cause) {
-      throw new SituError('RECORD_INVALID', `${noun}: schema ${id} is of another record: ${messageOf(cause)}`, {
-        cause,
-      })
-    }
-    this.#resolvers.set(key, resolver)
-    return resolver
+    const known = this.#readings.get(key)
+    if (known) return known
+    const reading = readWriter(noun, id, await this.#registry.schema(id))
+    this.#readings.set(key, reading)
+    return reading
+  }
+}
+
+function readWriter(noun: Noun, id: number, schema: string): Reading {
+  let writer: avro.Type
+  try {
+    writer = parseSchema(schema)
+  } catch (cause) {
+    throw new SituError('RECORD_INVALID', `${noun}: schema ${id} can't be read: ${messageOf(cause)}`, { cause })
+  }
+  const reader = readerOf(noun)
+  if (writer.fingerprint().equals(reader.type.fingerprint())) return reader
+  try {
+    return readingOf(schemas[noun], writer)
+  } catch (cause) {
+    throw new SituError('RECORD_INVALID', `${noun}: schema ${id} is of another record: ${messageOf(cause)}`, { cause })
   }
 }
 

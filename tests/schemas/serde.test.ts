@@ -38,7 +38,7 @@ function otherSchema(change: (fields: { name: string }[]) => object[]): string {
 
 /** What a writer with another schema of articles has written. */
 async function writtenWith(registry: SchemaRegistry, schema: string, record: object): Promise<Buffer> {
-  const { parseSchema } = await import('../../schemas/serde.ts')
+  const { parseSchema } = await import('../../schemas/reading.ts')
   const id = await registry.register('article-value', schema)
   const header = Buffer.alloc(5)
   header.writeUInt32BE(id, 1)
@@ -84,6 +84,53 @@ describe('Serde', () => {
     const schema = otherSchema(fields => [...fields, { name: 'added', type: 'string', default: '' }])
     const value = await writtenWith(registry, schema, { ...article, added: 'new' })
     expect(await serde.decode('article', value)).toEqual(article)
+  })
+
+  it.each(['org.example', ''])('reads a record of the same name in the namespace %j', async namespace => {
+    const registry = new MemoryRegistry()
+    const serde = await serdeFor(registry)
+    const [schema, record] = [
+      { ...schemas.article, namespace },
+      { ...article, input: null },
+    ]
+    expect(await serde.decode('article', await writtenWith(registry, JSON.stringify(schema), record))).toEqual(record)
+  })
+
+  describe('a field that may be null for its writer alone', () => {
+    const optional = otherSchema(fields =>
+      fields.map(field => (/^(id|text)$/.test(field.name) ? { name: field.name, type: ['null', 'string'] } : field)),
+    )
+
+    it('is read where it has a value, and is the default where it has none', async () => {
+      const registry = new MemoryRegistry()
+      const serde = await serdeFor(registry)
+      const value = await writtenWith(registry, optional, { ...article, id: null })
+      expect(await serde.decode('article', value)).toEqual({ ...article, id: '' })
+    })
+
+    it('is told where it has neither value nor default', async () => {
+      const registry = new MemoryRegistry()
+      const serde = await serdeFor(registry)
+      const value = await writtenWith(registry, optional, { ...article, text: null })
+      await expect(serde.decode('article', value)).rejects.toMatchObject({
+        code: 'RECORD_INVALID',
+        message: expect.stringContaining('field text is null'),
+        evidence: { kind: 'bytes', content: value },
+      })
+    })
+  })
+
+  it.each([
+    ['a type that it does not hold', { ...schemas.article, fields: [{ name: 'text', type: 'other.Text' }] }],
+    ['no schema at all', { surprise: true }],
+  ])('refuses a message whose schema has %s, with its bytes as evidence', async (_what, schema) => {
+    const registry = { schema: async () => JSON.stringify(schema) } as unknown as SchemaRegistry
+    const value = Buffer.from([0, 0, 0, 0, 9, 2, 65])
+    await expect(new Serde(registry).decode('article', value)).rejects.toMatchObject({
+      code: 'RECORD_INVALID',
+      message: expect.stringContaining("schema 9 can't be read"),
+      evidence: { kind: 'bytes', content: value },
+    })
   })
 
   it('keeps one resolver for each writer, and none where its schema is ours under another id', async () => {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { parseSchema } from '../../schemas/reading.ts'
 import { schemas } from '../../schemas/records.ts'
-import { parseSchema } from '../../schemas/serde.ts'
 import { readStatus } from '../../streams/inspect/status.ts'
 import type { Pipeline } from '../../streams/pipeline.ts'
 import { EmbeddedRegistry } from '../../streams/registries/embedded.ts'

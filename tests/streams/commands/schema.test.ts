@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseSchema } from '../../../schemas/reading.ts'
 import { schemas } from '../../../schemas/records.ts'
-import { parseSchema } from '../../../schemas/serde.ts'
 import { topicNouns } from '../../../streams/chain/topology.ts'
 import { mustSitu, removeFolder, situ, temporaryFolder } from '../../support/situ.ts'
 
