@@ -81,6 +81,12 @@ export const errorTable = {
     exit: 1,
     help: 'The registry refuses user or password: check --registry-user, and SITU_REGISTRY_PASSWORD or its file.',
   },
+  REGISTRY_REFUSED: {
+    retryable: false,
+    stops: 'run',
+    exit: 1,
+    help: 'The registry refuses the request: see the message. It may be in a mode in which it is only read.',
+  },
   TOPIC_UNKNOWN: { retryable: false, stops: 'run', exit: 2, help: 'situ topics lists the topics.' },
   DATA_UNREADABLE: {
     retryable: false,

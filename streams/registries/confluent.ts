@@ -4,7 +4,7 @@ import { checkCompatible, normalSchema } from '../../schemas/compatibility.ts'
 import { messageOf, SituError } from '../../schemas/errors.ts'
 import type { CompatibilityLevel, SchemaRegistry, SchemaVersion } from '../../schemas/registry.ts'
 import type { RegistryConnection } from '../config/kafka-settings.ts'
-import { RegistryAnswer, RegistryClient } from './registry-client.ts'
+import { RegistryAnswer, RegistryClient, statusOf } from './registry-client.ts'
 
 /** How long an id that the registry does not hold is not asked for again. */
 const missingMs = 30_000
@@ -144,7 +144,7 @@ export class ConfluentRegistry implements SchemaRegistry {
     try {
       answer = await this.#client.call('POST', path, { schema })
     } catch (cause) {
-      if (!(cause instanceof RegistryAnswer)) throw cause
+      if (!(cause instanceof SituError) || cause.code !== 'REGISTRY_REFUSED') throw cause
       throw new SituError('SCHEMA_INCOMPATIBLE', `subject ${subject}: ${cause.message}`, { cause })
     }
     const { is_compatible: isCompatible, messages = [] } = this.#read(checkAnswer.nullable(), answer) ?? {
@@ -191,8 +191,8 @@ export class ConfluentRegistry implements SchemaRegistry {
     try {
       await this.#client.call('PUT', path, { compatibility: level })
     } catch (error) {
-      // Another process has written it in between.
-      if (!(error instanceof RegistryAnswer) || error.status !== 409) throw error
+      // Another process has written it in between; or who may register may not set levels, and it is the registry's.
+      if (!(error instanceof SituError) || ![409, 403].includes(statusOf(error) ?? 0)) throw error
     }
     return level
   }

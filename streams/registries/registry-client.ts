@@ -1,12 +1,13 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
-import { messageOf, SituError } from '../../schemas/errors.ts'
+import { type ErrorCode, messageOf, SituError } from '../../schemas/errors.ts'
 import type { RegistryConnection } from '../config/kafka-settings.ts'
 
 /** A schema of ours has a few kilobytes; a registry that sends more than this is none. */
 const maxAnswerBytes = 16 * 1024 * 1024
 /** Tries of a request that nothing answered: where registry and workers start together, it is often not up yet. */
 const tries = 4
+const tooManyRequests = 429
 const mediaType = 'application/vnd.schemaregistry.v1+json'
 
 export interface RegistryClientOptions extends RegistryConnection {
@@ -53,8 +54,8 @@ export class RegistryClient {
   /**
    * @param path - Encoded, such as `subjects/situ.page-value/versions`.
    * @returns Null for what the registry does not hold.
-   * @throws {RegistryAnswer} Any other refusal of the registry.
-   * @throws {SituError} REGISTRY_UNREACHABLE, REGISTRY_UNAUTHORIZED
+   * @throws {SituError} REGISTRY_UNREACHABLE, REGISTRY_UNAUTHORIZED; REGISTRY_REFUSED for any other answer that is no
+   * success. See `statusOf`.
    */
   async call(method: 'GET' | 'POST' | 'PUT', path: string, body?: object): Promise<unknown> {
     try {
@@ -65,15 +66,11 @@ export class RegistryClient {
     }
   }
 
-  /** An error of a request as one of ours; an answer that only the caller understands stays as it is. */
-  translate(error: unknown, what: string): unknown {
+  /** An error of a request as one of ours. */
+  translate(error: unknown, what: string): SituError {
     if (error instanceof SituError) return error
-    const answer = error instanceof RegistryAnswer ? error : null
     const message = `${this.name}: ${what}: ${messageOf(error) || 'no answer'}`
-    if (answer?.status === 401 || answer?.status === 403)
-      return new SituError('REGISTRY_UNAUTHORIZED', message, { cause: error })
-    if (answer && answer.status < 500 && answer.code !== null) return error
-    return new SituError('REGISTRY_UNREACHABLE', message, { cause: error })
+    return new SituError(codeOf(error), message, { cause: error })
   }
 
   async #withRetries(call: () => Promise<unknown>): Promise<unknown> {
@@ -81,8 +78,7 @@ export class RegistryClient {
       try {
         return await call()
       } catch (error) {
-        const isAnswer = error instanceof RegistryAnswer && error.status < 500
-        if (isAnswer || count >= tries) throw error
+        if (isFinal(error) || count >= tries) throw error
         await new Promise(resolve => setTimeout(resolve, this.#options.retryMs * 3 ** (count - 1)))
       }
     }
@@ -124,6 +120,22 @@ export class RegistryClient {
   }
 }
 
+/** The status of the registry's answer that an error comes from; null where there was none. */
+export function statusOf({ cause }: SituError): number | null {
+  return cause instanceof RegistryAnswer ? cause.status : null
+}
+
+function codeOf(error: unknown): ErrorCode {
+  if (!(error instanceof RegistryAnswer)) return 'REGISTRY_UNREACHABLE'
+  if (error.status === 401 || error.status === 403) return 'REGISTRY_UNAUTHORIZED'
+  return isFinal(error) && error.code !== null ? 'REGISTRY_REFUSED' : 'REGISTRY_UNREACHABLE'
+}
+
+/** The next try would be answered in the same way. */
+function isFinal(error: unknown): boolean {
+  return error instanceof RegistryAnswer && error.status < 500 && error.status !== tooManyRequests
+}
+
 async function readAnswer(response: IncomingMessage): Promise<unknown> {
   const status = response.statusCode ?? 0
   const chunks: Buffer[] = []
@@ -140,7 +152,8 @@ async function readAnswer(response: IncomingMessage): Promise<unknown> {
     return value
   }
   const { error_code: code, message } = (value ?? {}) as { error_code?: unknown; message?: unknown }
-  const told = typeof message === 'string' ? message.slice(0, 1000) : ''
+  const { location } = response.headers
+  const told = typeof message === 'string' ? message.slice(0, 1000) : location ? `to ${location}` : ''
   throw new RegistryAnswer(status, typeof code === 'number' ? code : null, `status ${status}${told && `, ${told}`}`)
 }
 

@@ -21,7 +21,7 @@ const widerSchema = JSON.stringify({
   ],
 })
 
-type Answer = [status: number, body: unknown] | 'hang' | 'cut' | 'close'
+type Answer = [status: number, body: unknown, headers?: Record<string, string>] | 'hang' | 'cut' | 'close'
 
 /** A registry whose answers a test sets, by method and path. */
 class FakeRegistry {
@@ -61,8 +61,8 @@ class FakeRegistry {
       response.write('{"schema":', () => response.destroy())
       return
     }
-    const [status, body] = answer
-    response.writeHead(status, { 'content-type': 'application/json' })
+    const [status, body, headers = {}] = answer
+    response.writeHead(status, { 'content-type': 'application/json', ...headers })
     response.end(typeof body === 'string' ? body : JSON.stringify(body))
   }
 }
@@ -201,11 +201,37 @@ describe('confluent registry', () => {
     expect(fake.headers[index]?.authorization).toMatch(/^Basic /)
   })
 
+  it('registers where the user may not set levels', async () => {
+    let isThere = false
+    fake.answer = request => {
+      if (request === 'GET config') return [200, { compatibilityLevel: 'BACKWARD' }]
+      if (request.startsWith('PUT config')) return [403, { error_code: 40301, message: 'you may not set levels' }]
+      if (request === 'POST subjects/note-value/versions') isThere = true
+      return isThere ? [200, { id: 5 }] : [404, { error_code: 40401, message: 'nothing' }]
+    }
+    expect(await open().register('note-value', noteSchema)).toBe(5)
+  })
+
+  it('tells in the words of the registry why it refuses, as where it is only read', async () => {
+    const message = 'Subject note-value is in read-only mode'
+    fake.answer = request =>
+      /^PUT|versions$/.test(request) ? [422, { error_code: 42205, message }] : [404, { error_code: 40401 }]
+    const register = () => open().register('note-value', noteSchema)
+    await expectError(register, 'REGISTRY_REFUSED', message, new URL(url).host)
+  })
+
+  it('asks again where it is asked too often', async () => {
+    let count = 0
+    fake.answer = () => (++count < 3 ? [429, { error_code: 42901 }] : [200, { schema: noteSchema }])
+    expect(await open().schema(1)).toBe(noteSchema)
+  })
+
   const broken: [what: string, answer: Answer, told: string][] = [
     ['status 500', [500, { message: 'the disk is full' }], 'the disk is full'],
     ['a web page instead of JSON', [200, '<html>'], 'no JSON'],
     ['an answer of another shape', [200, { surprise: true }], 'surprise'],
     ['404 of no registry, such as a wrong path', [404, '<html>not here'], '/path'],
+    ['a registry that is elsewhere', [301, '', { location: 'https://elsewhere' }], 'to https://elsewhere'],
     ['a connection that closes', 'close', 'GET schemas/ids/1'],
     ['an answer that is cut off', 'cut', 'GET schemas/ids/1'],
     ['no answer in time', 'hang', '50 ms'],
