@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import { messageOf, SituError } from '../../schemas/errors.ts'
+import { SituError } from '../../schemas/errors.ts'
 import type { OptionTable, OptionValues } from '../terminal/options.ts'
 import type { KafkaOptions, TopicSettings } from '../transports/kafka/options.ts'
+import { readCertificates, readKey, readText } from './read-files.ts'
 
 const msPerDay = 86_400_000
 
@@ -135,14 +135,14 @@ export function kafkaProblems(settings: KafkaSettings, environment: NodeJS.Proce
 /**
  * How to connect to the brokers, with the files read that the settings name.
  *
- * @throws {SituError} INPUT_UNREADABLE, naming setting and file; CONFIGURATION_INVALID for an empty password.
+ * @throws {SituError} INPUT_UNREADABLE, CONFIGURATION_INVALID; both name setting and file.
  */
 export function kafkaOptions(settings: KafkaSettings & TopicChoices, environment: NodeJS.ProcessEnv): KafkaOptions {
   const { brokers, prefix, tls, caFile, certFile, keyFile, saslMechanism, saslUser } = settings
+  const cert = certFile && readCertificates('--cert-file', certFile)
   const ssl = {
-    ...(caFile && { ca: readText('--ca-file', caFile) }),
-    ...(certFile && { cert: readText('--cert-file', certFile) }),
-    ...(keyFile && { key: readText('--key-file', keyFile) }),
+    ...(caFile && { ca: readCertificates('--ca-file', caFile) }),
+    ...(cert && keyFile && { cert, key: readKey('--key-file', keyFile, cert) }),
   }
   const password = () => readPassword('sasl', '--sasl-password-file', settings.saslPasswordFile, environment)
   return {
@@ -172,7 +172,7 @@ export function registryConnection(settings: KafkaSettings, environment: NodeJS.
           password: readPassword('registry', '--registry-password-file', registryPasswordFile, environment),
         }
       : null,
-    ca: ca ? readText(registryCaFile ? '--registry-ca-file' : '--ca-file', ca) : null,
+    ca: ca ? readCertificates(registryCaFile ? '--registry-ca-file' : '--ca-file', ca) : null,
   }
 }
 
@@ -187,12 +187,4 @@ function readPassword(
   if (!password)
     throw new SituError('CONFIGURATION_INVALID', `${path ? `${flag} ${path}` : secretVariables[kind]}: is empty`)
   return password
-}
-
-function readText(flag: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (cause) {
-    throw new SituError('INPUT_UNREADABLE', `${flag} ${path}: ${messageOf(cause)}`, { cause })
-  }
 }

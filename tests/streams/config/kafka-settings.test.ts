@@ -1,4 +1,5 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -23,6 +24,16 @@ function file(name: string, content: string): string {
   const path = join(folder, name)
   writeFileSync(path, content)
   return path
+}
+
+/** A certificate that signs itself, and its key. */
+function certificate(name: string): { cert: string; key: string } {
+  const [cert, key] = [join(folder, `${name}.pem`), join(folder, `${name}.key`)]
+  const subject = ['-subj', `/CN=${name}`, '-days', '2']
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, ...subject], {
+    stdio: 'ignore',
+  })
+  return { cert, key }
 }
 
 const registry = 'http://127.0.0.1:8081'
@@ -70,12 +81,14 @@ describe('settings of Kafka', () => {
   })
 
   it('reads certificates and passwords from files, and passwords from the environment', () => {
+    const textOf = (path: string) => readFileSync(path, 'utf8')
+    const [ca, client] = [certificate('ca'), certificate('client')]
     const flags = {
       brokers: ['one:1'],
       registry,
-      caFile: file('ca.pem', 'the CA'),
-      certFile: file('cert.pem', 'the certificate'),
-      keyFile: file('key.pem', 'the key'),
+      caFile: ca.cert,
+      certFile: client.cert,
+      keyFile: client.key,
       saslMechanism: 'scram-sha-512',
       saslUser: 'me',
       saslPasswordFile: file('password', 'one two \n'),
@@ -87,13 +100,13 @@ describe('settings of Kafka', () => {
       brokers: ['one:1'],
       prefix: 'situ',
       topicSettings: expect.anything(),
-      ssl: { ca: 'the CA', cert: 'the certificate', key: 'the key' },
+      ssl: { ca: textOf(ca.cert), cert: textOf(client.cert), key: textOf(client.key) },
       sasl: { mechanism: 'scram-sha-512', username: 'me', password: 'one two ' },
     })
     expect(registryConnection(config.settings, config.environment)).toEqual({
       url: registry,
       auth: { username: 'you', password: 'three' },
-      ca: 'the CA',
+      ca: textOf(ca.cert),
     })
   })
 
@@ -113,6 +126,27 @@ describe('settings of Kafka', () => {
     const sasl = { brokers: ['one:1'], registry, saslMechanism: 'plain', saslUser: 'me' }
     const { config } = read({ ...sasl, saslPasswordFile: file('empty', '\n') })
     await expectError(async () => kafkaOptions(config.settings, {}), 'CONFIGURATION_INVALID', 'empty')
+  })
+
+  it('names the flag and the file that holds no certificate, or another key', async () => {
+    const [own, other] = [certificate('own'), certificate('other')]
+    const [empty, words] = [file('empty.pem', ''), file('words.pem', 'no certificate')]
+    const locked = join(folder, 'locked.key')
+    execFileSync('openssl', ['rsa', '-in', own.key, '-aes128', '-passout', 'pass:x', '-out', locked], {
+      stdio: 'ignore',
+    })
+    for (const [flags, flag, path] of [
+      [{ caFile: empty }, '--ca-file', empty],
+      [{ caFile: own.key }, '--ca-file', own.key],
+      [{ certFile: words, keyFile: own.key }, '--cert-file', words],
+      [{ certFile: own.cert, keyFile: other.key }, '--key-file', other.key],
+      [{ certFile: own.cert, keyFile: locked }, '--key-file', locked],
+    ] as const) {
+      const { config } = read({ brokers: ['one:1'], registry, ...flags })
+      await expectError(async () => kafkaOptions(config.settings, {}), 'CONFIGURATION_INVALID', flag, path)
+    }
+    const { config } = read({ brokers: ['one:1'], registry, registryCaFile: words })
+    await expectError(async () => registryConnection(config.settings, {}), 'CONFIGURATION_INVALID', words)
   })
 
   it('keeps records for ever unless retention is configured, and shares the bytes out to the partitions', () => {
