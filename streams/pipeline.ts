@@ -7,12 +7,15 @@ import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config/config.ts'
 import { kafkaOptions, registryConnection } from './config/kafka-settings.ts'
 import { createLogger } from './log.ts'
-import type { ConfluentRegistry } from './registries/confluent.ts'
+import type { ConfluentOptions, ConfluentRegistry } from './registries/confluent.ts'
 import { EmbeddedRegistry } from './registries/embedded.ts'
 import { openEmbedded } from './transports/embedded/index.ts'
 import type { RetentionOptions } from './transports/embedded/retention.ts'
 import type { Examination, KafkaTransport } from './transports/kafka/index.ts'
 import type { TopicInfo, Transport } from './transports/transport.ts'
+
+/** As long as the brokers may be away. */
+const registryOutageMs = 600_000
 
 /** An opened log with its registry: what every command works on. */
 export interface Pipeline {
@@ -78,7 +81,7 @@ async function openEmbeddedLog({ settings }: Config, mode: Mode): Promise<Log> {
 }
 
 async function openKafkaLog(config: Config): Promise<Log> {
-  const registry = await openRegistry(config)
+  const registry = await openRegistry(config, { outageMs: registryOutageMs, log: createLogger(config) })
   return { transport: await openBrokers(config), registry }
 }
 
@@ -102,10 +105,13 @@ export async function examineBrokers(config: Config): Promise<Examination> {
   )
 }
 
-/** The registry of a log on Kafka. */
-export async function openRegistry({ settings, environment }: Config): Promise<ConfluentRegistry> {
+/** The registry of a log on Kafka. @param patience - With an outage; default: none is waited for. */
+export async function openRegistry(
+  { settings, environment }: Config,
+  patience: Pick<ConfluentOptions, 'outageMs' | 'log'> = {},
+): Promise<ConfluentRegistry> {
   const { ConfluentRegistry } = await import('./registries/confluent.ts')
-  return new ConfluentRegistry(registryConnection(settings, environment))
+  return new ConfluentRegistry({ ...registryConnection(settings, environment), ...patience })
 }
 
 /**

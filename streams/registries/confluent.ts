@@ -29,6 +29,10 @@ export interface ConfluentOptions extends RegistryConnection {
   timeoutMs?: number
   /** Wait before a request that nothing answered is sent again. */
   retryMs?: number
+  /** How long the work waits for one that has answered before; default: not at all. */
+  outageMs?: number
+  /** Is told of such waits. */
+  log?: { warn(message: string): void }
   now?: () => number
 }
 
@@ -44,10 +48,11 @@ export class ConfluentRegistry implements SchemaRegistry {
   /** The registration that runs for a subject, if any: the next one compares with what it leaves. */
   readonly #registering = new Map<string, Promise<unknown>>()
 
-  constructor({ timeoutMs = defaultTimeoutMs, retryMs = 250, now = Date.now, ...connection }: ConfluentOptions) {
+  constructor({ timeoutMs = defaultTimeoutMs, retryMs = 250, now = Date.now, ...options }: ConfluentOptions) {
+    const { outageMs = 0, log = { warn: () => {} }, ...connection } = options
     this.#timeoutMs = timeoutMs
     this.#now = now
-    this.#client = new RegistryClient({ ...connection, timeoutMs, retryMs })
+    this.#client = new RegistryClient({ ...connection, timeoutMs, retryMs, outageMs, log })
     this.#confluent = new ConfluentClient({
       host: connection.url.replace(/\/*$/, ''),
       ...(connection.auth && { auth: connection.auth }),

@@ -7,14 +7,18 @@ import type { RegistryConnection } from '../config/kafka-settings.ts'
 const maxAnswerBytes = 16 * 1024 * 1024
 /** Tries of a request that nothing answered: where registry and workers start together, it is often not up yet. */
 const tries = 4
+const lastPauseMs = 10_000
 const tooManyRequests = 429
 const mediaType = 'application/vnd.schemaregistry.v1+json'
 
 export interface RegistryClientOptions extends RegistryConnection {
   /** From the request to the last byte of the answer. */
   timeoutMs: number
-  /** Wait before the second try; tripled for each further one. */
+  /** Wait before the second try; tripled for each further one, up to ten seconds. */
   retryMs: number
+  /** How long one that has answered before may be away, while the work waits. */
+  outageMs: number
+  log: { warn(message: string): void }
 }
 
 /** An answer with a status that is no success. */
@@ -35,6 +39,7 @@ export class RegistryClient {
   readonly agent: HttpAgent
   readonly #options: RegistryClientOptions
   readonly #base: URL
+  #hasAnswered = false
 
   constructor(options: RegistryClientOptions) {
     this.#options = options
@@ -74,12 +79,20 @@ export class RegistryClient {
   }
 
   async #withRetries(call: () => Promise<unknown>): Promise<unknown> {
+    const { retryMs, outageMs, log } = this.#options
+    const begin = Date.now()
     for (let count = 1; ; count++) {
       try {
-        return await call()
+        const answer = await call()
+        this.#hasAnswered = true
+        return answer
       } catch (error) {
-        if (isFinal(error) || count >= tries) throw error
-        await new Promise(resolve => setTimeout(resolve, this.#options.retryMs * 3 ** (count - 1)))
+        const waits = this.#hasAnswered && Date.now() - begin < outageMs
+        if (isFinal(error) || (count >= tries && !waits)) throw error
+        const seconds = Math.round((Date.now() - begin) / 1000)
+        if (count >= tries) log.warn(`${this.name} has not answered for ${seconds} s; waiting: ${messageOf(error)}`)
+        const pauseMs = Math.min(lastPauseMs, retryMs * 3 ** (count - 1))
+        await new Promise(resolve => setTimeout(resolve, pauseMs).unref())
       }
     }
   }

@@ -262,6 +262,28 @@ describe('confluent registry', () => {
     expect(await open().schema(1)).toBe(noteSchema)
   })
 
+  it('waits for one that goes away after it has answered, and says so', async () => {
+    const told: string[] = []
+    const registry = open({ outageMs: 60_000, log: { warn: message => told.push(message) } })
+    fake.answer = () => [200, { schema: noteSchema }]
+    await registry.schema(1)
+    let count = 0
+    fake.answer = () => (++count < 7 ? 'close' : [200, { schema: noteSchema }])
+    expect(await registry.schema(2)).toBe(noteSchema)
+    expect(told).toEqual(Array(3).fill(expect.stringMatching(/^registry http.* has not answered for \d+ s; waiting/)))
+  })
+
+  it('gives up one that stays away, and at once one that has never answered', async () => {
+    fake.answer = () => 'close'
+    await expectError(() => open({ outageMs: 60_000 }).schema(1), 'REGISTRY_UNREACHABLE')
+    expect(fake.requests).toHaveLength(4)
+    const registry = open({ outageMs: 50 })
+    fake.answer = () => [200, { schema: noteSchema }]
+    await registry.schema(1)
+    fake.answer = () => 'close'
+    await expectError(() => registry.schema(2), 'REGISTRY_UNREACHABLE')
+  })
+
   it('does not remember a failure', async () => {
     const registry = open()
     fake.answer = () => [500, 'broken']
