@@ -87,6 +87,7 @@ export class RegistryClient {
         this.#hasAnswered = true
         return answer
       } catch (error) {
+        this.#hasAnswered ||= isFinal(error)
         const waits = this.#hasAnswered && Date.now() - begin < outageMs
         if (isFinal(error) || (count >= tries && !waits)) throw error
         const seconds = Math.round((Date.now() - begin) / 1000)
