@@ -129,13 +129,13 @@ export const errorTable = {
     retryable: false,
     stops: 'task',
     exit: 1,
-    help: 'The position lies outside the topic: was retention too short, or the task topic deleted?',
+    help: 'The position lies outside the topic: was retention too short, or a topic deleted? --accept-loss goes on behind records that are gone.',
   },
   BROKER_UNREACHABLE: {
     retryable: true,
     stops: 'run',
     exit: 1,
-    help: 'No broker answers: check the addresses, TLS or not, and that the brokers are up.',
+    help: 'No broker answers: check the addresses, TLS and SASL or not, and that the brokers are up.',
   },
   BROKER_AUTHENTICATION: {
     retryable: false,

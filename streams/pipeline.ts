@@ -68,7 +68,7 @@ export async function openPipeline(config: Config, mode: Mode): Promise<Pipeline
 }
 
 function noTopics({ settings }: Config): SituError {
-  const message = `${settings.brokers.join(', ')}: there is no topic ${settings.prefix}.*`
+  const message = `${settings.brokers.join(', ')}: there is no topic ${settings.prefix}.*, or this user may see none`
   return new SituError('TOPIC_UNKNOWN', `${message}; situ topics --create makes them, situ ingest too`)
 }
 

@@ -30,6 +30,7 @@ export interface RunOptions {
   follow: boolean
   ordered: boolean
   acceptChange: boolean
+  acceptLoss: boolean
   drainMs: number
   retry: TaskLoopPorts['retry']
   /** What the model calls of a stage go through; left out, they are made as they are. */
@@ -148,7 +149,7 @@ export class Run {
     const binding = this.#options.bindings.find(({ stage }) => stage.name === claim.task.stage)
     if (!binding) return
     const { transport, serde, clock, partitions } = this.#pipeline
-    const { bindings, concurrency, ordered, acceptChange, retry, confirm, callerOf } = this.#options
+    const { bindings, concurrency, ordered, acceptChange, acceptLoss, retry, confirm, callerOf } = this.#options
     const loop = new TaskLoop({
       binding,
       transport,
@@ -162,6 +163,7 @@ export class Run {
       concurrency,
       ordered,
       acceptChange,
+      acceptLoss,
       retry,
       caller: callerOf?.(binding) ?? directCaller,
       rank: bindings.indexOf(binding),

@@ -213,8 +213,9 @@ function checkTopics(what: string, { differences, notMakeable }: Examination, wa
   if (missing.length === wanted && refused.length === 0)
     return fine(`${what}: not there yet, situ topics --create makes them`)
   // Any one number of partitions is good, whatever is configured for new topics.
-  const counts = new Set(differences.filter(({ setting }) => setting === 'partitions').map(({ found }) => found))
-  const lines = describeDifferences(differences.filter(({ setting }) => setting !== 'partitions' || counts.size > 1))
+  const others = differences.filter(({ setting }) => setting === 'partitions')
+  const areOne = new Set(others.map(({ found }) => found)).size <= 1 && others.length + missing.length >= wanted
+  const lines = describeDifferences(differences.filter(({ setting }) => setting !== 'partitions' || !areOne))
   const problems = [...lines, ...refused]
   return { what, problem: problems.length > 0 ? problems.join('; ') : null }
 }

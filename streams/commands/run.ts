@@ -67,6 +67,10 @@ export const command = defineCommand({
       .boolean()
       .default(false)
       .describe('Go on though prompt, model, parameters or options have changed.'),
+    acceptLoss: z
+      .boolean()
+      .default(false)
+      .describe('Go on where a topic begins though records that waited were deleted (POSITION_LOST).'),
     ...operatorFlags,
     yes: agreed,
   },
@@ -198,6 +202,7 @@ export function runOptions({ settings }: Config, stop: AbortSignal): Omit<RunOpt
     follow: false,
     ordered: settings.ordered,
     acceptChange: false,
+    acceptLoss: false,
     drainMs: settings.drainSeconds * 1000,
     retry: {
       maxAttempts: settings.maxAttempts,

@@ -124,7 +124,9 @@ function countedIn(
 }
 
 function topicStatus(info: TopicInfo | undefined, counted: number | null): TopicStatus {
-  const newest = info?.newest ? new Date(info.newest).toISOString() : null
+  const time = new Date(info?.newest ?? Number.NaN)
+  // A foreign producer may have written any number, such as nanoseconds.
+  const newest = Number.isNaN(time.getTime()) ? null : time.toISOString()
   return { records: info?.records ?? (info ? counted : 0), bytes: info ? info.bytes : 0, newest }
 }
 

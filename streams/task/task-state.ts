@@ -12,6 +12,8 @@ export interface StatePorts extends Pick<RecordWorkerPorts, 'binding' | 'serde' 
   claim: Claim
   /** Go on with another configuration than the one of earlier outputs. */
   acceptChange: boolean
+  /** Go on where a topic begins though records have been deleted that the task had still to work. */
+  acceptLoss: boolean
 }
 
 /** Where a task stands. */
@@ -30,15 +32,31 @@ export interface TaskState {
  */
 export async function readState(ports: StatePorts): Promise<TaskState> {
   const stored = await readRecord(ports)
-  const { stage } = ports.binding
-  const { partition, topics } = ports.claim.task
-  const positions = topics.map(topic => {
-    const first = { topic, next: topic === stage.input ? (stage.from?.[partition] ?? 0) : 0, finished: [] }
-    return new Position(topic, stored?.positions.find(position => position.topic === topic) ?? first)
-  })
-  if (stored) await checkPositions(positions, ports)
-  else await checkUnworked(ports)
+  const { topics } = ports.claim.task
+  const positions = await Promise.all(topics.map(topic => openPosition(topic, stored, ports)))
+  if (!stored) await checkUnworked(ports)
   return { positions, counters: stored?.counters ?? null, index: await readIndex(ports) }
+}
+
+/**
+ * Where the task goes on in a topic. One that it has never read, and retry, are begun where they begin: nothing that it had
+ * to work is gone by that. Requests that are gone can be made again: their dead letters stand.
+ */
+async function openPosition(topic: string, stored: Task | null, ports: StatePorts): Promise<Position> {
+  const { transport, claim, binding, log, acceptLoss } = ports
+  const { id, partition } = claim.task
+  const known = stored?.positions.find(position => position.topic === topic)
+  const from = topic === binding.stage.input ? (binding.stage.from?.[partition] ?? 0) : 0
+  const position = new Position(topic, known ?? { topic, next: from, finished: [] })
+  const { next } = position
+  const { start, end } = await transport.bounds(topic, partition)
+  if (next >= start && (next <= end || !known)) return position
+  const facts = `${id}: its position is ${next}, but ${topic} begins at ${start} and ends at ${end}`
+  if (known && topic !== 'retry' && !acceptLoss) throw new SituError('POSITION_LOST', facts)
+  log[topic === 'retry' ? 'debug' : 'warn']({ task: id, topic, partition }, `${facts}; it goes on at ${start}`)
+  if (next > end) return new Position(topic, { topic, next: start, finished: [] })
+  position.pass(start)
+  return position
 }
 
 async function readRecord({ binding, transport, claim, serde, acceptChange }: StatePorts): Promise<Task | null> {
@@ -54,18 +72,6 @@ async function readRecord({ binding, transport, claim, serde, acceptChange }: St
     throw new SituError('CONFIGURATION_CHANGED', `${id}: its configuration has changed since it was last worked`)
   }
   return stored
-}
-
-async function checkPositions(positions: readonly Position[], { transport, claim }: StatePorts): Promise<void> {
-  for (const { topic, next } of positions) {
-    // Requests that are gone can be made again: their dead letters stand.
-    if (topic === 'retry') continue
-    const { start, end } = await transport.bounds(topic, claim.task.partition)
-    if (next > end || next < start) {
-      const rule = `${topic} holds offsets ${start} to ${end - 1}`
-      throw new SituError('POSITION_LOST', `${claim.task.id}: its position is ${next}, but ${rule}`)
-    }
-  }
 }
 
 /** A task without a position has written nothing. */

@@ -1,6 +1,6 @@
 """A client that knows nothing of Situ: writes pages, or reads a topic, with Avro schemas from the registry.
 
-write BROKERS REGISTRY TOPIC SCHEMA-FILE COUNT   each page twice, any key, content alone
+write BROKERS REGISTRY TOPIC SCHEMA-FILE COUNT   each page twice, any key and codec, content alone
 read BROKERS REGISTRY TOPIC OUT-FILE             a JSON line for each record that is there
 """
 import json
@@ -16,15 +16,17 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 def write(brokers, registry, topic, schema_file, count):
     with open(schema_file, encoding="utf-8") as file:
         serialize = AvroSerializer(registry, file.read())
-    producer = Producer({"bootstrap.servers": brokers})
+    codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
+    producers = [Producer({"bootstrap.servers": brokers, "compression.type": codec}) for codec in codecs]
     context = SerializationContext(topic, MessageField.VALUE)
     words = "river stone lantern orchard harbour violin glacier copper meadow signal".split()
     for number in list(range(count)) * 2:
         name = " ".join(words[int(digit)] for digit in f"{number * 7919 % 1000:03}")
         text = f"Report {number} tells of the {name} and of what was measured there on day {number}. "
         content = f"<html><body><article><h1>Report {number}</h1><p>{text * 6}</p></article></body></html>"
+        producer = producers[number % len(producers)]
         producer.produce(topic, key=uuid.uuid4().hex, value=serialize({"content": content}, context))
-    if producer.flush(30) > 0:
+    if any(producer.flush(30) > 0 for producer in producers):
         sys.exit("not all pages were taken")
 
 

@@ -92,6 +92,7 @@ export const defaults: Omit<RunOptions, 'bindings'> = {
   follow: false,
   ordered: false,
   acceptChange: false,
+  acceptLoss: false,
   drainMs: 10_000,
   retry: { maxAttempts: 3, backoffMs: 500, maxBackoffMs: 30_000, recordTimeoutMs: 3_600_000 },
   stop: new AbortController().signal,

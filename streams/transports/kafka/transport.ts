@@ -106,7 +106,9 @@ export class KafkaTransport implements Transport {
   /** @throws {SituError} BROKER_UNREACHABLE, BROKER_AUTHENTICATION, BROKER_UNAUTHORIZED */
   async connect(): Promise<void> {
     const { brokers, connectTimeoutMs } = this.#settings
-    await this.#asking.call(`brokers ${brokers.join(', ')}`, async () => {}, { withinMs: connectTimeoutMs })
+    // More than a connection: a broker that wants a login says hello first, and hangs up at the first question.
+    const ask = () => this.#asking.any()
+    await this.#asking.call(`brokers ${brokers.join(', ')}`, ask, { withinMs: connectTimeoutMs })
     await this.#readLimits()
   }
 

@@ -1,6 +1,8 @@
 import { promisify } from 'node:util'
 import { zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib'
 import kafkajs, { type Kafka } from 'kafkajs'
+import { decodeLz4 } from './lz4.ts'
+import { decodeSnappy } from './snappy.ts'
 
 const { CompressionCodecs, CompressionTypes } = kafkajs
 
@@ -143,6 +145,14 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({
     return buffer.length < leastAwayBytes.decompress ? zstdDecompressSync(buffer, options) : decompress(buffer, options)
   },
 })
+
+/** Others write with these, and a topic may be told to keep its messages so; we only read them. */
+for (const [type, decode] of [
+  [CompressionTypes.Snappy, decodeSnappy],
+  [CompressionTypes.LZ4, decodeLz4],
+] as const) {
+  CompressionCodecs[type] = () => ({ decompress: async (buffer: Buffer) => decode(buffer) })
+}
 
 export async function compressZstd(bytes: Buffer): Promise<Buffer> {
   // Texts shrink to less than half.

@@ -134,6 +134,16 @@ describe('situ check on Kafka', () => {
   })
 })
 
+it('situ check tells of topics that have been given more partitions than the others', async () => {
+  const prefix = prefixOf()
+  const env = environment(prefix)
+  await mustSitu(['topics', '--create'], { env, cwd: folder })
+  await admin.createPartitions({ topicPartitions: [{ topic: `${prefix}.page`, count: 3 }] })
+  const { code, problems } = await check(env)
+  expect(code).toBe(1)
+  expect(problems).toEqual([expect.stringContaining('partitions is 3, configured is 1: page')])
+})
+
 describe('situ topics on Kafka', () => {
   it('shows bytes, newest and rates, a record of somebody else too', async () => {
     const prefix = prefixOf()

@@ -45,4 +45,11 @@ describe('the status', () => {
     expect(Object.keys(status.operators).length).toBe(firstLine([]).length)
     expect(renderStatus(status)).toMatch(/^prompt +- +- +-$/m)
   })
+
+  it('shows no time for one that no calendar has, as where a producer counts nanoseconds', async () => {
+    const pipeline = await memoryPipeline()
+    const survey = await pipeline.transport.survey('task')
+    const topics = survey.topics.map(topic => ({ ...topic, newest: 1_795_693_611_549_782_000 }))
+    expect((await readStatus(pipeline, { ...survey, topics })).topics.page?.newest).toBeNull()
+  })
 })

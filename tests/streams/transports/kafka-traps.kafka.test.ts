@@ -255,6 +255,19 @@ describe('messages of others', () => {
     expect(second).toMatchObject({ value: null, parent: null })
   })
 
+  it.each(['gzip', 'snappy', 'lz4', 'zstd', 'uncompressed'])(
+    'are read from a topic whose broker keeps them as %s',
+    async codec => {
+      const transport = await fixture.open({ topicSettings: { config: { 'compression.type': codec } } })
+      const topic = await makeTopic(transport)
+      await transport.produce(numbered(topic, 1000))
+      await transport.produce([outgoing(topic, 'large', { value: randomBytes(400_000) })])
+      const found = await readAll(transport, topic)
+      expect(found.map(({ key }) => key)).toEqual([...keysTo(1000), 'large'])
+      expect(found.at(-1)?.value).toHaveLength(400_000)
+    },
+  )
+
   it('need a key where they are ours', async () => {
     const transport = await fixture.open()
     const topic = await makeTopic(transport)
@@ -323,6 +336,17 @@ describe('opening', () => {
 
   it('names the brokers where none answers', async () => {
     await expectError(() => openKafka({ ...base, brokers: ['127.0.0.1:1'] }), 'BROKER_UNREACHABLE', '127.0.0.1:1')
+  })
+
+  it('does not wait for the end of an outage where the brokers want a login', async context => {
+    const { sasl } = kafkaServices()
+    if (!sasl) return context.skip()
+    const ssl = { ca: readFileSync(sasl.caFile, 'utf8') }
+    await expectError(
+      () => openKafka({ ...base, brokers: sasl.brokers, ssl }),
+      'BROKER_UNREACHABLE',
+      String(sasl.brokers[0]),
+    )
   })
 
   it('tells wrong passwords, untrusted certificates and missing rights from brokers that are down', async context => {
