@@ -90,10 +90,15 @@ export class RegistryClient {
         this.#hasAnswered ||= isFinal(error)
         const waits = this.#hasAnswered && Date.now() - begin < outageMs
         if (isFinal(error) || (count >= tries && !waits)) throw error
-        const seconds = Math.round((Date.now() - begin) / 1000)
-        if (count >= tries) log.warn(`${this.name} has not answered for ${seconds} s; waiting: ${messageOf(error)}`)
         const pauseMs = Math.min(lastPauseMs, retryMs * 3 ** (count - 1))
-        await new Promise(resolve => setTimeout(resolve, pauseMs).unref())
+        await new Promise(resolve => {
+          const timer = setTimeout(resolve, pauseMs)
+          if (count < tries) return
+          const seconds = Math.round((Date.now() - begin) / 1000)
+          log.warn(`${this.name} has not answered for ${seconds} s; waiting: ${messageOf(error)}`)
+          // A run that has ended meanwhile is not held up.
+          timer.unref()
+        })
       }
     }
   }
