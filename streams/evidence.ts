@@ -5,6 +5,9 @@ import type { Evidence } from '../schemas/records.ts'
 /** Largest text of a piece of evidence, in bytes of UTF-8. */
 export const evidenceLimitBytes = 256 * 1024
 
+/** What is left of it where the log takes no message of that size. */
+const smallEvidenceCharacters = 16_384
+
 /** What a piece of evidence is a part of, where it is only the beginning. */
 export interface Whole {
   /** Bytes. */
@@ -30,6 +33,12 @@ export function makeEvidence(content: string | Uint8Array, kind: Evidence['kind'
   // Base64 makes four characters of three bytes.
   const raw = bytes.subarray(0, (evidenceLimitBytes / 4) * 3)
   return { kind, text: raw.toString('base64'), base64: true, size, sha256, cut: raw.length < size }
+}
+
+/** The beginning of a piece of evidence, for a log that takes no message of its size. */
+export function cutEvidence(evidence: Evidence): Evidence {
+  const text = evidence.text.slice(0, smallEvidenceCharacters)
+  return { ...evidence, text, cut: evidence.cut || text.length < evidence.text.length }
 }
 
 /** Bytes up to the last whole character, where they were cut at a length. */

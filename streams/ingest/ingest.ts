@@ -3,7 +3,7 @@ import type { ErrorCode } from '../../schemas/errors.ts'
 import type { Counters, Evidence, Failed, Noun, Records, Task } from '../../schemas/records.ts'
 import type { Serde } from '../../schemas/serde.ts'
 import type { Clock } from '../clock.ts'
-import { makeEvidence } from '../evidence.ts'
+import { cutEvidence, makeEvidence } from '../evidence.ts'
 import type { InputEvent, InputFault, InputItem } from '../inputs/read-inputs.ts'
 import { Pace } from '../task/pace.ts'
 import { emptyCounters, finished } from '../task/task-record.ts'
@@ -188,12 +188,12 @@ export class Ingest {
   }
 
   #messageOf(event: InputItem | InputFault): { code: ErrorCode | null; message: OutgoingMessage } {
-    if (event.kind === 'fault') return { code: event.code, message: this.#message('failed', this.#failed(event)) }
+    const { maxMessageBytes, maxCommitBytes } = this.#ports.transport.limits
+    const limit = Math.min(maxMessageBytes, maxCommitBytes)
+    if (event.kind === 'fault') return { code: event.code, message: this.#deadLetter(event, limit) }
     const noun = this.#options.as
     const message = { ...this.#message(noun, ingestRecords[noun](event)), parent: this.#id }
     const bytes = message.key.length + (message.value?.length ?? 0)
-    const { maxMessageBytes, maxCommitBytes } = this.#ports.transport.limits
-    const limit = Math.min(maxMessageBytes, maxCommitBytes)
     if (bytes <= limit) return { code: null, message }
     const fault: InputFault = {
       kind: 'fault',
@@ -203,7 +203,14 @@ export class Ingest {
       evidence: Buffer.from(event.content),
       source: event.source,
     }
-    return { code: fault.code, message: this.#message('failed', this.#failed(fault)) }
+    return { code: fault.code, message: this.#deadLetter(fault, limit) }
+  }
+
+  #deadLetter(fault: InputFault, limit: number): OutgoingMessage {
+    const failed = this.#failed(fault)
+    const message = this.#message('failed', failed)
+    if (message.key.length + (message.value?.length ?? 0) <= limit) return message
+    return this.#message('failed', { ...failed, evidence: cutEvidence(failed.evidence) })
   }
 
   get #id(): string {

@@ -16,7 +16,7 @@ import {
 } from '../../schemas/records.ts'
 import type { Serde } from '../../schemas/serde.ts'
 import { mainVariant, nounOfTopic, partitionOf, type Stage } from '../chain/topology.ts'
-import { evidenceLimitBytes, makeEvidence } from '../evidence.ts'
+import { cutEvidence, evidenceLimitBytes, makeEvidence } from '../evidence.ts'
 import { identify } from '../identity.ts'
 import type { Logger } from '../log.ts'
 import { type Caller, CallRefused } from '../spending/caller.ts'
@@ -28,9 +28,6 @@ import { SearchCalls } from './search-calls.ts'
 import type { StageBinding } from './stage-binding.ts'
 import { addSpent } from './task-record.ts'
 import { type Sample, WorkContext } from './work-context.ts'
-
-/** What is left of the evidence where the whole does not fit into a message. */
-const smallEvidenceCharacters = 16_384
 
 /** What became of one input. */
 export type Result =
@@ -271,7 +268,7 @@ class Work {
     return this.#message('failed', 'failed', {
       ...record,
       value: null,
-      evidence: { ...evidence, text: evidence.text.slice(0, smallEvidenceCharacters), cut: true },
+      evidence: cutEvidence(evidence),
       provenance: provenance && { ...provenance, attempts },
     })
   }

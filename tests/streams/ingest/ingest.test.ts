@@ -288,6 +288,16 @@ describe('Ingest', () => {
     ])
   })
 
+  it('cuts the evidence of a fault for a log that takes only small messages', async () => {
+    const limits = { maxMessageBytes: 60_000, maxCommitBytes: 60_000 }
+    const content = `{"text":"${'x'.repeat(280_000)}"}\n{"text":"b"}\n`
+    const counts = await ingest({}, limits).run(fromStdin(chunksOf(content)), new AbortController().signal)
+    expect(counts).toMatchObject({ in: 2, done: 1, failed: { RECORD_TOO_LARGE: 1 } })
+    const [failed] = await records('failed', 1)
+    expect(failed).toMatchObject({ evidence: { size: 280_000, cut: true } })
+    expect(JSON.stringify(failed).length).toBeLessThan(60_000)
+  })
+
   it('counts what can not be opened apart from the inputs', async () => {
     const read = (signal: AbortSignal) =>
       readInputs(['/no/such/file', '-'], { ...defaultInputOptions, stdin: chunksOf('words') }, signal)
