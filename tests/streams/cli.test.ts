@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { freePorts } from '../services/ports.ts'
 import { hasSharedData, sharedData } from '../support/documents.ts'
 import { mustSitu, removeFolder, Situ, situ, temporaryFolder } from '../support/situ.ts'
 
@@ -260,7 +260,7 @@ describe('situ run', () => {
 
   it('has one line for a port that answers nothing, exits 1 and loses nothing', async () => {
     const data = path('closed')
-    const port = await freePort()
+    const [port] = await freePorts(1)
     await mustSitu(['ingest', path('closed.txt', longText('port')), '--data', data])
     const env = { OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1`, OPENAI_API_KEY: 'sk-secret-of-the-test' }
     const { code, stderr } = await situ(['run', '--yes', '--model', 'any', '--backoff-ms', '10', '--data', data], {
@@ -275,14 +275,6 @@ describe('situ run', () => {
     await mustSitu(['run', '--model', 'stand-in', '--accept-change', '--data', data])
   })
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
 
 describe('situ ingest', () => {
   it('says so where the globs match nothing', async () => {

@@ -30,6 +30,14 @@ async function serve(pipeline: Pipeline, run: ReturnType<typeof toyRun>, stop: A
   return { server, get, figure }
 }
 
+/** A run whose operator is never reached, and its server. */
+async function serveIdle(pipeline: Pipeline) {
+  const stop = new AbortController()
+  const stage = toyStage(() => [])
+  const run = toyRun(pipeline, stage, { follow: true, stop: stop.signal })
+  return { run, stop, ...(await serve(pipeline, run, stop.signal)) }
+}
+
 const texts = Array.from({ length: 30 }, (_, number) => `text ${number}`)
 const labels = 'stage="toy",variant="main"'
 
@@ -111,13 +119,7 @@ describe('metrics of a run', () => {
 describe('health of a run', () => {
   it('is not ready while the transport does not answer, and says so', async () => {
     const pipeline = await memoryPipeline(new MemoryLog(), fasterClock(50))
-    const stop = new AbortController()
-    const run = toyRun(
-      pipeline,
-      toyStage(() => []),
-      { follow: true, stop: stop.signal },
-    )
-    const { get } = await serve(pipeline, run, stop.signal)
+    const { run, stop, get } = await serveIdle(pipeline)
     const working = run.work()
     await waitFor(async () => (await get('/ready')).status === 200)
     const { bounds } = pipeline.transport
@@ -147,13 +149,7 @@ describe('health of a run', () => {
         }),
       )
     await writeArticles(pipeline, texts)
-    const stop = new AbortController()
-    const run = toyRun(
-      pipeline,
-      toyStage(() => []),
-      { follow: true, stop: stop.signal },
-    )
-    const { get } = await serve(pipeline, run, stop.signal)
+    const { run, get } = await serveIdle(pipeline)
     void run.work()
     await waitFor(async () => (await get('/live')).status === 503)
     expect((await get('/live')).text).toMatch(/main-toy-0: 30 messages wait/)

@@ -1,5 +1,5 @@
 import { createServer as createHttpServer } from 'node:http'
-import { type AddressInfo, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import { Agent, getGlobalDispatcher, setGlobalDispatcher } from 'undici'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -8,6 +8,7 @@ import { type ErrorCode, SituError } from '../../../schemas/errors.ts'
 import { OpenAiModel, type OpenAiOptions } from '../../../streams/models/openai.ts'
 import { testModel } from '../../contracts/model.ts'
 import { type Behaviour, FakeProvider, type Outcome, type Script } from '../../fake-provider.ts'
+import { freePorts } from '../../services/ports.ts'
 
 const key = 'sk-very-secret-0123456789'
 const open: FakeProvider[] = []
@@ -295,7 +296,7 @@ describe('an error of the endpoint', () => {
   })
 
   it.each([
-    ['a port that nothing listens at', async () => `http://127.0.0.1:${await freePort()}/v1`],
+    ['a port that nothing listens at', async () => `http://127.0.0.1:${(await freePorts(1))[0]}/v1`],
     ['a host that does not exist', async () => 'http://no-such-host.invalid/v1'],
     ['a port that no client may use', async () => 'http://127.0.0.1:1/v1'],
     ['no encryption where it is asked for', async () => (await provide()).url.replace('http:', 'https:')],
@@ -455,16 +456,3 @@ describe('options', () => {
     expect(create).not.toThrow(key)
   })
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  const { promise, resolve } = Promise.withResolvers<void>()
-  server.listen(0, '127.0.0.1', resolve)
-  await promise
-  const address = server.address()
-  const port = typeof address === 'object' ? (address?.port ?? 0) : 0
-  const closed = Promise.withResolvers<void>()
-  server.close(() => closed.resolve())
-  await closed.promise
-  return port
-}
