@@ -2,9 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
-import { operators } from '../operators/index.ts'
-import type { Operator } from '../operators/operator.ts'
 import { type ErrorEntry, errorTable } from '../schemas/errors.ts'
+import { anyOperator } from '../streams/chain/topology.ts'
 import { settings } from '../streams/config/config.ts'
 import { describeOption } from '../streams/terminal/options.ts'
 
@@ -21,8 +20,7 @@ function settingsTable(): string[] {
 }
 
 function operatorsTable(): string[] {
-  const rows = Object.values(operators).flatMap(value => {
-    const operator = value as unknown as Operator
+  const rows = Object.values(anyOperator).flatMap(operator => {
     const { shape } = operator.options as z.ZodObject
     const own = Object.entries(shape).map(([name, schema]) => {
       const { help, facts } = describeOption(name, schema as z.ZodType)

@@ -52,10 +52,10 @@ export class SqliteSpendingStore implements SpendingStore {
   async getReply(key: string): Promise<PaidReply | null> {
     const row = await this.#database.readOne(() =>
       this.#database
-        .statement('SELECT form, size, value AS bytes FROM reply WHERE key = ? AND rejected = 0')
+        .statement<PackedReply>('SELECT form, size, value AS bytes FROM reply WHERE key = ? AND rejected = 0')
         .get(keyBytes(key)),
     )
-    return row ? unpackReply(row as unknown as PackedReply, `${this.#database.path}, reply ${key}`) : null
+    return row ? unpackReply(row, `${this.#database.path}, reply ${key}`) : null
   }
 
   async putReply(key: string, reply: PaidReply): Promise<void> {
@@ -106,13 +106,14 @@ export class SqliteSpendingStore implements SpendingStore {
     await this.#writeServed()
     return this.#database.read(() => {
       const row = this.#database
-        .statement(
+        .statement<Omit<CacheSummary, 'served'>>(
           `SELECT count(*) - coalesce(sum(rejected), 0) AS replies, coalesce(sum(length(value)), 0) AS bytes,
              coalesce(sum(rejected), 0) AS rejected, min(time) AS oldest FROM reply`,
         )
-        .get() as unknown as Omit<CacheSummary, 'served'>
-      const served = this.#database.statement('SELECT times, tokens, usd FROM counter').get() as unknown
-      return { ...row, served: { ...(served as CacheSummary['served']) } }
+        .get()
+      const served = this.#database.statement<CacheSummary['served']>('SELECT times, tokens, usd FROM counter').get()
+      const none = { replies: 0, bytes: 0, rejected: 0, oldest: null }
+      return { ...none, ...row, served: { times: 0, tokens: 0, usd: 0, ...served } }
     })
   }
 
@@ -150,10 +151,10 @@ export class SqliteSpendingStore implements SpendingStore {
   }
 
   #bucket(endpoint: string, { name }: Rate): Bucket | null {
-    const statement = this.#database.statement(
+    const statement = this.#database.statement<Bucket>(
       'SELECT level, at, asked, burst, raisedUntil FROM bucket WHERE endpoint = ? AND rate = ?',
     )
-    return (statement.get(endpoint, name) as unknown as Bucket | undefined) ?? null
+    return statement.get(endpoint, name) ?? null
   }
 
   #keepBucket(endpoint: string, { name }: Rate, bucket: Bucket | undefined): void {
@@ -197,13 +198,13 @@ export class SqliteSpendingStore implements SpendingStore {
 
   #spent(kind: 'run' | 'day', name: string, now: number, { calls, tokens, usd }: Spending): Spending {
     const row = this.#database
-      .statement(
+      .statement<Spending>(
         `INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET time = excluded.time,
            calls = calls + excluded.calls, tokens = tokens + excluded.tokens, usd = usd + excluded.usd
          RETURNING calls, tokens, usd`,
       )
       .get(kind, name, now, calls, tokens, usd)
-    return { ...(row as unknown as Spending) }
+    return { ...nothing, ...row }
   }
 
   close(): Promise<void> {
