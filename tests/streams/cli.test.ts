@@ -120,7 +120,7 @@ describe('situ tap', () => {
 
   it('ends quietly when its reader goes away', async () => {
     const tap = new Situ(['tap', 'page', '--follow', '--data', demo])
-    await waitFor(() => tap.stdout.length > 0)
+    await tap.printed(({ stdout }) => stdout.length > 0)
     tap.child.stdout?.destroy()
     await mustSitu(['ingest', path('wake.txt', longText('wake')), '--data', demo])
     const { code, stderr } = await tap.done
@@ -246,7 +246,7 @@ describe('situ run', () => {
     const running = new Situ(['run', '--model', 'stand-in', '--log-level', 'debug', '--data', data], {
       env: { SITU_STAND_IN_LATENCY_MS: '300' },
     })
-    await waitFor(() => running.stderr.includes('"model call"'))
+    await running.printed(({ stderr }) => stderr.includes('"model call"'))
     running.child.kill(signal)
     const { code, stderr } = await running.done
     expect([code, code === wanted ? '' : stderr.slice(-2000)]).toEqual([wanted, ''])
@@ -375,7 +375,7 @@ describe('several processes', () => {
       const lines = tap.stdout.split('\n').length
       const start = performance.now()
       ingest.child.stdin?.write(`${page(longText(topic))}\n`)
-      await waitFor(() => tap.stdout.split('\n').length > lines)
+      await tap.printed(({ stdout }) => stdout.split('\n').length > lines)
       seconds.push((performance.now() - start) / 1000)
     }
     // One of five may meet a busy machine.

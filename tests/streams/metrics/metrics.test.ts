@@ -194,7 +194,7 @@ describe('situ run --metrics-port', () => {
     await mustSitu(['ingest', '-', '--data', folder], { input: lines, cwd: folder })
     const running = new Situ(['run', 'extract', '--follow', '--metrics-port', '0', '--data', folder], { cwd: folder })
     try {
-      await waitFor(() => running.stderr.includes('/metrics'))
+      await running.printed(({ stderr }) => stderr.includes('/metrics'))
       const url = /http:[^"\s]*\/metrics/.exec(running.stderr)?.[0] ?? ''
       const metrics = async () => (await fetch(url)).text()
       const done = /^situ_record_done_total\{stage="extract",variant="main"\} 30$/m
