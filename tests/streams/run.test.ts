@@ -14,6 +14,7 @@ import {
   toyStage,
   writeArticles,
 } from '../support/pipeline.ts'
+import { until } from '../support/until.ts'
 
 const texts = (count: number) => Array.from({ length: count }, (_, number) => `Text ${number} of the test.`)
 const pass: Apply = record => [toDocument(record)]
@@ -22,10 +23,6 @@ const pass: Apply = record => [toDocument(record)]
 function gate() {
   const { promise, resolve } = Promise.withResolvers<void>()
   return { opened: promise, open: resolve }
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise(resolve => setImmediate(resolve))
 }
 
 describe('Run', () => {

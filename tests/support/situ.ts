@@ -112,6 +112,15 @@ export async function mustSitu(
   return finished
 }
 
+/** What a command prints, a JSON value a line. */
+export async function linesOf<T = unknown>(words: readonly string[]): Promise<T[]> {
+  const { stdout } = await mustSitu(words)
+  return stdout
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => JSON.parse(line) as T)
+}
+
 export function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), 'situ-test-'))
 }

@@ -22,6 +22,7 @@ import {
   soundStatus,
   workedPipeline,
 } from '../../support/replays.ts'
+import { until } from '../../support/until.ts'
 
 describe('promote', () => {
   it('makes a variant the main line, keeps the former one, and can be taken back', async () => {
@@ -97,7 +98,7 @@ describe('promote', () => {
     const other = await memoryPipeline(log)
     const stop = new AbortController()
     const following = runMain(other, model, {}, { follow: true, stop: stop.signal })
-    while (!log.tasks.get('main-instruct-0')?.owned) await new Promise(resolve => setImmediate(resolve))
+    await until(() => log.tasks.get('main-instruct-0')?.owned === true)
     expect(await codeOf(promote(pipeline, config, 'brief'))).toEqual([
       'DATA_IN_USE',
       expect.stringContaining('main-instruct-0'),

@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { readReply } from '../../../operators/reply.ts'
 import { checkScript } from '../../../streams/fake-model/script.ts'
+import { until } from '../../support/until.ts'
 import {
   call,
   clock,
@@ -14,7 +15,6 @@ import {
   serve,
   statuses,
   textOf,
-  until,
 } from './served-model.ts'
 
 describe('limits', () => {

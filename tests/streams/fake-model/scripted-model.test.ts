@@ -10,6 +10,7 @@ import { hazards } from '../../../operators/moderate/hazards.ts'
 import { readReply } from '../../../operators/reply.ts'
 import { scoresReply } from '../../../operators/score.ts'
 import { situationReply } from '../../../operators/situate.ts'
+import { until } from '../../support/until.ts'
 import {
   call,
   clock,
@@ -21,7 +22,6 @@ import {
   serve,
   statuses,
   textOf,
-  until,
 } from './served-model.ts'
 
 describe('a reply', () => {

@@ -96,7 +96,3 @@ export const entries = (): LogEntry[] =>
     .split('\n')
     .filter(line => line !== '')
     .map(line => JSON.parse(line) as LogEntry)
-
-export async function until(isTrue: () => boolean): Promise<void> {
-  while (!isTrue()) await new Promise(resolve => setImmediate(resolve))
-}

@@ -5,15 +5,12 @@ import { MemoryLog } from '../../../streams/transports/memory.ts'
 import { expectError } from '../../contracts/transport/fixture.ts'
 import { fasterClock, memoryPipeline, toDocument, toyRun, toyStage, writeArticles } from '../../support/pipeline.ts'
 import { mustSitu, removeFolder, Situ, temporaryFolder } from '../../support/situ.ts'
+import { until } from '../../support/until.ts'
 
 const servers: MetricsServer[] = []
 afterEach(() => {
   for (const server of servers.splice(0)) server.close()
 })
-
-const waitFor = async (condition: () => boolean | Promise<boolean>) => {
-  while (!(await condition())) await new Promise(resolve => setImmediate(resolve))
-}
 
 async function serve(pipeline: Pipeline, run: ReturnType<typeof toyRun>, stop: AbortSignal) {
   const server = await MetricsServer.open(pipeline, run, { host: '127.0.0.1', port: 0, recordTimeoutMs: 60_000, stop })
@@ -57,18 +54,18 @@ describe('metrics of a run', () => {
     const { figure, get } = await serve(pipeline, run, stop.signal)
     expect((await get('/ready')).status).toBe(503)
     const working = run.work()
-    await waitFor(async () => (await figure(`situ_record_done_total{${labels}}`)) === 8)
-    await waitFor(async () => (await figure(`situ_in_flight_records{${labels}}`)) === 4)
+    await until(async () => (await figure(`situ_record_done_total{${labels}}`)) === 8)
+    await until(async () => (await figure(`situ_in_flight_records{${labels}}`)) === 4)
     expect(await figure(`situ_record_dropped_total{${labels},reason="unwanted"}`)).toBe(2)
-    await waitFor(async () => (await figure(`situ_lag_records{${labels}}`)) === 16)
+    await until(async () => (await figure(`situ_lag_records{${labels}}`)) === 16)
     expect(await figure(`situ_commit_total{${labels}}`)).toBeGreaterThan(0)
     expect(await figure(`situ_task_count{${labels}}`)).toBe(1)
     expect(await figure('situ_transport_reachable')).toBe(1)
     expect((await get('/ready')).status).toBe(200)
     expect((await get('/live')).status).toBe(200)
     gate.resolve()
-    await waitFor(async () => (await figure(`situ_record_done_total{${labels}}`)) === 24)
-    await waitFor(async () => (await figure(`situ_lag_records{${labels}}`)) === 0)
+    await until(async () => (await figure(`situ_record_done_total{${labels}}`)) === 24)
+    await until(async () => (await figure(`situ_lag_records{${labels}}`)) === 0)
     stop.abort()
     expect((await get('/ready')).text).toContain('stopping')
     await working
@@ -85,7 +82,7 @@ describe('metrics of a run', () => {
     const run = toyRun(pipeline, stage, { follow: true, stop: stop.signal })
     const { figure } = await serve(pipeline, run, stop.signal)
     const working = run.work()
-    await waitFor(async () => (await figure(`situ_record_done_total{${labels}}`)) >= 3)
+    await until(async () => (await figure(`situ_record_done_total{${labels}}`)) >= 3)
     expect(await figure(`situ_record_done_total{${labels}}`)).toBe(3)
     expect(await figure(`situ_record_in_total{${labels}}`)).toBe(3)
     stop.abort()
@@ -101,12 +98,12 @@ describe('metrics of a run', () => {
     const run = toyRun(left, stage, { follow: true, stop: stop.signal })
     const { figure } = await serve(left, run, stop.signal)
     const working = run.work()
-    await waitFor(async () => (await figure(`situ_record_done_total{${labels}}`)) === 30)
+    await until(async () => (await figure(`situ_record_done_total{${labels}}`)) === 30)
     log.expire('main-toy-0')
     const other = new AbortController()
     const taking = toyRun(right, stage, { follow: true, stop: other.signal }).work()
     await writeArticles(right, ['one more'])
-    await waitFor(async () => (await figure(`situ_task_lost_total{${labels}}`)) === 1)
+    await until(async () => (await figure(`situ_task_lost_total{${labels}}`)) === 1)
     expect(await figure(`situ_record_done_total{${labels}}`)).toBe(30)
     expect(await figure(`situ_task_count{${labels}}`)).toBeNaN()
     other.abort()
@@ -121,14 +118,14 @@ describe('health of a run', () => {
     const pipeline = await memoryPipeline(new MemoryLog(), fasterClock(50))
     const { run, stop, get } = await serveIdle(pipeline)
     const working = run.work()
-    await waitFor(async () => (await get('/ready')).status === 200)
+    await until(async () => (await get('/ready')).status === 200)
     const { bounds } = pipeline.transport
     pipeline.transport.bounds = () => new Promise(() => {})
-    await waitFor(async () => (await get('/ready')).status === 503)
+    await until(async () => (await get('/ready')).status === 503)
     expect((await get('/ready')).text).toContain('transport has not answered')
     expect((await get('/live')).status).toBe(200)
     pipeline.transport.bounds = bounds
-    await waitFor(async () => (await get('/ready')).status === 200)
+    await until(async () => (await get('/ready')).status === 200)
     stop.abort()
     await working
   })
@@ -151,7 +148,7 @@ describe('health of a run', () => {
     await writeArticles(pipeline, texts)
     const { run, get } = await serveIdle(pipeline)
     void run.work()
-    await waitFor(async () => (await get('/live')).status === 503)
+    await until(async () => (await get('/live')).status === 503)
     expect((await get('/live')).text).toMatch(/main-toy-0: 30 messages wait/)
   })
 })
@@ -198,8 +195,8 @@ describe('situ run --metrics-port', () => {
       const url = /http:[^"\s]*\/metrics/.exec(running.stderr)?.[0] ?? ''
       const metrics = async () => (await fetch(url)).text()
       const done = /^situ_record_done_total\{stage="extract",variant="main"\} 30$/m
-      await waitFor(async () => done.test(await metrics()))
-      await waitFor(async () => /^situ_lag_records\{stage="extract",variant="main"\} 0$/m.test(await metrics()))
+      await until(async () => done.test(await metrics()))
+      await until(async () => /^situ_lag_records\{stage="extract",variant="main"\} 0$/m.test(await metrics()))
       for (const path of ['/live', '/ready']) {
         const response = await fetch(url.replace('/metrics', path))
         expect([response.status, await response.text()]).toEqual([200, 'ok\n'])
