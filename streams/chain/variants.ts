@@ -145,7 +145,7 @@ export async function createOwnTopics(pipeline: Pipeline, config: Config, stages
 }
 
 /** The name of a stage or noun in a line, as `situ topics` shows it. */
-export function keyOf(name: string, line: Line): string {
+function keyOf(name: string, line: Line): string {
   return line.name === mainVariant ? name : `${name}.${line.name}`
 }
 

@@ -30,7 +30,7 @@ interface JsonSchema {
   unit?: string
 }
 
-export function kebab(name: string): string {
+function kebab(name: string): string {
   return name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
 }
 

@@ -17,7 +17,7 @@ const format = {
 }
 
 /** Time that stands still until a test moves it; sleepers wake when it has passed. */
-export class StandingClock implements Clock {
+class StandingClock implements Clock {
   time = 1_000_000
   #sleepers: { until: number; resolve: () => void }[] = []
   now = () => this.time
@@ -41,8 +41,8 @@ export class StandingClock implements Clock {
 
 export let clock: StandingClock
 export let model: ScriptedModel
-export let folder: string
-export let log: CallLog
+let folder: string
+let log: CallLog
 
 beforeEach(() => {
   clock = new StandingClock()
