@@ -1,3 +1,7 @@
+/**
+ * An endpoint that goes down and comes back: calls wait, no record pays for it. Also one that never answers, and a
+ * second one that steps in.
+ */
 import { join } from 'node:path'
 import { freePorts } from '../services/ports.ts'
 import { FakeModelProcess, type LoggedCall } from '../support/fake-model.ts'
