@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { afterEach, describe, expect, it } from 'vitest'
 import { MetricsServer } from '../../../streams/metrics/metrics.ts'
 import type { Pipeline } from '../../../streams/pipeline.ts'
@@ -151,6 +152,16 @@ describe('health of a run', () => {
     await until(async () => (await get('/live')).status === 503)
     expect((await get('/live')).text).toMatch(/main-toy-0: 30 messages wait/)
   })
+})
+
+it('the README tells each figure, and none that is not there', async () => {
+  const { get, stop } = await serveIdle(await memoryPipeline())
+  const served = [...(await get('/metrics')).text.matchAll(/^# TYPE situ_(\S+)/gm)].map(([, name]) => name)
+  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+  const figures = readme.slice(readme.indexOf('### Figures'), readme.indexOf('## Models'))
+  const told = [...figures.matchAll(/`([a-z]+(?:_[a-z]+)+|live|ready)`/g)].map(([, name]) => name)
+  expect(told.sort()).toEqual(served.sort())
+  stop.abort()
 })
 
 describe('metrics server', () => {
