@@ -1,5 +1,6 @@
 import { table } from '../terminal/output.ts'
-import type { Cost, Forecast } from './forecast.ts'
+import type { Cost } from './figures.ts'
+import type { Forecast } from './forecast.ts'
 import type { Estimate } from './statistics.ts'
 
 /** What `situ estimate` prints: a row a stage, the total, the time and what to know of them. */
