@@ -1,7 +1,7 @@
 import { SituError } from '../../schemas/errors.ts'
 import type { Task, VariantStage } from '../../schemas/records.ts'
 import type { Config } from '../config/config.ts'
-import { isIngest } from '../ingest/ingest.ts'
+import { isIngest } from '../ingest/ingest-messages.ts'
 import { isIngestNoun } from '../ingest/ingest-records.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { standingRecords } from '../standing-records.ts'

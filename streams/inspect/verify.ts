@@ -1,5 +1,5 @@
 import { type PlacedStage, readVariants } from '../chain/variants.ts'
-import { isIngest } from '../ingest/ingest.ts'
+import { isIngest } from '../ingest/ingest-messages.ts'
 import { ingestNouns, isIngestNoun } from '../ingest/ingest-records.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { readStanding, standingRecords } from '../standing-records.ts'
