@@ -1,26 +1,17 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { longText, page } from '../support/pages.ts'
-import { linesOf, mustSitu, removeFolder, Situ, situ, temporaryFolder } from '../support/situ.ts'
+import { linesOf, mustSitu, Situ, situ } from '../support/situ.ts'
+import { testFolder } from '../support/test-folder.ts'
 import { until } from '../support/until.ts'
 
-let folder: string
-let demo: string
+const path = testFolder()
+const demo = path('demo')
 
 beforeAll(async () => {
-  folder = temporaryFolder()
-  demo = join(folder, 'demo')
   await mustSitu(['demo', '--data', demo])
 }, 120_000)
-
-afterAll(() => removeFolder(folder))
-
-function path(name: string, content?: string | Buffer): string {
-  const file = join(folder, name)
-  if (content !== undefined) writeFileSync(file, content)
-  return file
-}
 
 describe('situ demo', () => {
   it('ends with at least 20 instructions, tells that the stand-in is no language model, and its sums hold', async () => {

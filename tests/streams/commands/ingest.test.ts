@@ -1,22 +1,13 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { hasSharedData, sharedData } from '../../support/documents.ts'
 import { page } from '../../support/pages.ts'
-import { linesOf, mustSitu, removeFolder, situ, temporaryFolder } from '../../support/situ.ts'
+import { linesOf, mustSitu, situ } from '../../support/situ.ts'
+import { testFolder } from '../../support/test-folder.ts'
 
-let folder: string
-beforeAll(() => {
-  folder = temporaryFolder()
-})
-afterAll(() => removeFolder(folder))
-
-function path(name: string, content?: string | Buffer): string {
-  const file = join(folder, name)
-  if (content !== undefined) writeFileSync(file, content)
-  return file
-}
+const path = testFolder()
 
 describe('situ ingest', () => {
   it('says so where the globs match nothing', async () => {

@@ -1,21 +1,12 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { freePorts } from '../../services/ports.ts'
 import { longText, page } from '../../support/pages.ts'
-import { linesOf, mustSitu, removeFolder, Situ, situ, temporaryFolder } from '../../support/situ.ts'
+import { linesOf, mustSitu, Situ, situ } from '../../support/situ.ts'
+import { testFolder } from '../../support/test-folder.ts'
 
-let folder: string
-beforeAll(() => {
-  folder = temporaryFolder()
-})
-afterAll(() => removeFolder(folder))
-
-function path(name: string, content?: string | Buffer): string {
-  const file = join(folder, name)
-  if (content !== undefined) writeFileSync(file, content)
-  return file
-}
+const path = testFolder()
 
 interface Line {
   value: { id: string }
@@ -26,15 +17,15 @@ describe('situ run', () => {
     ['run', 'extract'],
     ['run', 'extract', '--follow'],
   ])('makes no data folder: %s %s %s', async (...words) => {
-    const data = join(folder, 'misspelled')
-    const { code, stdout, stderr } = await situ([...words, '--data', data], { cwd: folder })
+    const data = path('misspelled')
+    const { code, stdout, stderr } = await situ([...words, '--data', data], { cwd: path('.') })
     expect([code, stdout]).toEqual([1, ''])
     expect(stderr).toContain(`no data folder at ${data}; situ ingest makes one`)
     expect(existsSync(data)).toBe(false)
   })
 
   it('tells of records that wait before the operators that it was to work, and of no others', async () => {
-    const data = join(folder, 'gap')
+    const data = path('gap')
     const sample = join(import.meta.dirname, '../../../streams/sample/pages.jsonl')
     const flags = ['--data', data, '--model', 'stand-in', '--yes']
     await mustSitu(['ingest', sample, '--data', data])
