@@ -4,8 +4,9 @@ import { WriteGroup } from '../../sqlite/write-group.ts'
 import type { CacheSummary, PaidReply, Rate, Spending, SpendingStore } from '../store.ts'
 import { type Bucket, book, settle } from '../turns.ts'
 import { type PackedReply, packReply, unpackReply } from './packed-reply.ts'
+import { ServedCounter } from './served-counter.ts'
 import { spendingLayout } from './sqlite-layout.ts'
-import { add, aliveMs, dayOf, keepRunsMs, nothing, spendingOf } from './sums.ts'
+import { aliveMs, dayOf, keepRunsMs, nothing } from './sums.ts'
 
 export interface SqliteSpendingOptions {
   /** Make folder and file where they are not there. */
@@ -19,8 +20,6 @@ export interface SqliteSpendingOptions {
 
 /** Deletes in steps, so that other processes can write in between. */
 const stepReplies = 500
-/** What was counted last may be lost with the process: no more than of this time. */
-const countEveryMs = 1000
 
 /**
  * Shares money among the processes of one machine, in the file `spending.db` of the data folder.
@@ -32,14 +31,20 @@ export class SqliteSpendingStore implements SpendingStore {
   readonly #database: Database
   readonly #group: WriteGroup
   readonly #now: () => number
-  #served: Spending = nothing
-  #timer: NodeJS.Timeout | null = null
+  readonly #served: ServedCounter
   #closing: Promise<void> | null = null
 
   private constructor(database: Database, now: () => number) {
     this.#database = database
     this.#group = new WriteGroup(database)
     this.#now = now
+    this.#served = new ServedCounter(({ calls, tokens, usd }) =>
+      this.#group.write(() => {
+        this.#database
+          .statement('UPDATE counter SET times = times + ?, tokens = tokens + ?, usd = usd + ?')
+          .run(calls, tokens, usd)
+      }),
+    )
   }
 
   /** @throws {SituError} DATA_UNREADABLE, DATA_CORRUPT, DATA_VERSION, DATA_IN_USE, DISK_FULL; each names the file. */
@@ -71,27 +76,7 @@ export class SqliteSpendingStore implements SpendingStore {
   }
 
   countServed(reply: PaidReply): void {
-    this.#served = add(this.#served, spendingOf(reply))
-    this.#timer ??= setTimeout(() => {
-      this.#timer = null
-      this.#writeServed().catch(() => undefined)
-    }, countEveryMs).unref()
-  }
-
-  async #writeServed(): Promise<void> {
-    const served = this.#served
-    if (served.calls === 0) return
-    this.#served = nothing
-    try {
-      await this.#group.write(() => {
-        this.#database
-          .statement('UPDATE counter SET times = times + ?, tokens = tokens + ?, usd = usd + ?')
-          .run(served.calls, served.tokens, served.usd)
-      })
-    } catch (error) {
-      this.#served = add(this.#served, served)
-      throw error
-    }
+    this.#served.count(reply)
   }
 
   async rejectReplies(keys: readonly string[]): Promise<void> {
@@ -103,7 +88,7 @@ export class SqliteSpendingStore implements SpendingStore {
   }
 
   async cacheSummary(): Promise<CacheSummary> {
-    await this.#writeServed()
+    await this.#served.flush()
     return this.#database.read(() => {
       const row = this.#database
         .statement<Omit<CacheSummary, 'served'>>(
@@ -213,9 +198,9 @@ export class SqliteSpendingStore implements SpendingStore {
   }
 
   async #close(): Promise<void> {
-    if (this.#timer) clearTimeout(this.#timer)
+    this.#served.stop()
     // Savings are a figure to look at: no reason to let the end of a run fail.
-    await this.#writeServed().catch(() => undefined)
+    await this.#served.flush().catch(() => undefined)
     await this.#database.close()
   }
 }
