@@ -35,7 +35,7 @@ interface Dedupe<In extends TextNoun, Out extends Noun, Options extends DedupeOp
  * Its state is the index in the context: the runtime writes its entries in the commit that holds the outputs, so after
  * a crash the records of that commit are worked again and none is lost.
  */
-export function dedupe<In extends TextNoun, Out extends Noun, Options extends DedupeOptions>({
+function dedupe<In extends TextNoun, Out extends Noun, Options extends DedupeOptions>({
   keep,
   reasons = [],
   ...stage

@@ -76,7 +76,7 @@ interface Score<In extends 'deduped' | 'distinct', Out extends Noun> {
  *
  * The text alone is judged. The calls are told in the field `scoring`; `provenance` stays that of the instruction.
  */
-export function score<In extends 'deduped' | 'distinct', Out extends 'scored' | 'chosen'>({
+function score<In extends 'deduped' | 'distinct', Out extends 'scored' | 'chosen'>({
   minimumScore,
   keep,
   ...stage

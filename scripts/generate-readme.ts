@@ -2,10 +2,9 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
-import { operators } from '../operators/index.ts'
-import type { Operator } from '../operators/operator.ts'
 import { type ErrorEntry, errorTable } from '../schemas/errors.ts'
-import { settings } from '../streams/config/config.ts'
+import { anyOperator } from '../streams/chain/topology.ts'
+import { endpointSchema, operatorKeys, settings } from '../streams/config/config.ts'
 import { describeOption } from '../streams/terminal/options.ts'
 
 const path = join(import.meta.dirname, '../README.md')
@@ -20,17 +19,29 @@ function settingsTable(): string[] {
   return [row('flag', 'environment', 'key', 'what', 'default, range, unit'), '|---|---|---|---|---|', ...rows]
 }
 
+/** A row for each key. @param cells - Stand before it. */
+function keyRows(shape: z.core.$ZodShape, ...cells: string[]): string[] {
+  return Object.entries(shape).map(([name, schema]) => {
+    const { help, facts } = describeOption(name, schema as z.ZodType)
+    return row(...cells, `\`${name}\``, help, facts)
+  })
+}
+
+function modelsTable(): string[] {
+  return [row('key', 'what', 'default, range'), '|---|---|---|', ...keyRows(endpointSchema.shape)]
+}
+
 function operatorsTable(): string[] {
-  const rows = Object.values(operators).flatMap(value => {
-    const operator = value as unknown as Operator
-    const { shape } = operator.options as z.ZodObject
-    const own = Object.entries(shape).map(([name, schema]) => {
-      const { help, facts } = describeOption(name, schema as z.ZodType)
-      return row(`\`${operator.name}\``, `\`${name}\``, help, facts)
-    })
+  const rows = Object.values(anyOperator).flatMap(operator => {
+    const own = keyRows((operator.options as z.ZodObject).shape, `\`${operator.name}\``)
     return own.length > 0 ? own : [row(`\`${operator.name}\``, '', 'no options of its own', '')]
   })
-  return [row('operator', 'key', 'what', 'default, range'), '|---|---|---|---|', ...rows]
+  return [
+    row('operator', 'key', 'what', 'default, range'),
+    '|---|---|---|---|',
+    ...keyRows(operatorKeys, 'any'),
+    ...rows,
+  ]
 }
 
 function errorsTable(): string[] {
@@ -44,6 +55,7 @@ function errorsTable(): string[] {
 let text = readFileSync(path, 'utf8')
 for (const [name, lines] of Object.entries({
   settings: settingsTable(),
+  models: modelsTable(),
   operators: operatorsTable(),
   errors: errorsTable(),
 })) {

@@ -1,11 +1,11 @@
 import { createTokenizer } from '../operators/gpt-tokenizer.ts'
 import { messageOf, SituError } from '../schemas/errors.ts'
-import type { Counters, Prompt as PromptRecord } from '../schemas/records.ts'
+import type { Counters } from '../schemas/records.ts'
 import { type Stage, tasksOf } from './chain/topology.ts'
+import { checkConfiguration, writeTexts } from './configuration.ts'
 import type { Logger } from './log.ts'
 import type { Pipeline } from './pipeline.ts'
 import { OpenSearches } from './searches/open-searches.ts'
-import { textMessage } from './snapshots/demonstrations.ts'
 import { type Caller, directCaller } from './spending/caller.ts'
 import type { EndpointWaiting } from './spending/endpoints.ts'
 import { type StageWork, type TaskActivity, WorkLedger } from './task/activity.ts'
@@ -249,59 +249,4 @@ export class Run {
 /** Dead letters that stand, over all stages. */
 export function standingFailures(counters: Readonly<Record<string, Counters>>): number {
   return Object.values(counters).reduce((total, { failed }) => total + sum(failed), 0)
-}
-
-/**
- * Compares the configuration of each stage with the one that wrote its outputs.
- *
- * @throws {SituError} CONFIGURATION_CHANGED with both, and the ways out.
- */
-async function checkConfiguration(
-  { transport, serde }: Pipeline,
-  bindings: readonly StageBinding[],
-  acceptChange: boolean,
-  log: Logger,
-): Promise<void> {
-  if (acceptChange) return
-  const differences: string[] = []
-  for await (const { value, partition, offset } of transport.compacted('task')) {
-    const task = await serde.decodeOwn('task', value)
-    if (!task) {
-      log.warn({ topic: 'task', partition, offset }, `task/${partition}/${offset} is no task record and is passed over`)
-      continue
-    }
-    const { stage, variant, configuration, counters } = task
-    const binding = bindings.find(binding => binding.stage.name === stage && binding.stage.variant === variant)
-    if (!binding || !configuration || configuration === binding.configuration || counters.in === 0) continue
-    const before = await readConfiguration({ transport, serde }, configuration)
-    differences.push(...describeChange(stage, before, JSON.parse(binding.configurationText)))
-  }
-  if (differences.length === 0) return
-  const message = [...new Set(differences)].join('\n')
-  throw new SituError('CONFIGURATION_CHANGED', `this run differs from the one that wrote the topic:\n${message}`)
-}
-
-/** A configuration by its hash; empty where its text is gone. */
-export async function readConfiguration(
-  { transport, serde }: Pick<Pipeline, 'transport' | 'serde'>,
-  hash: string,
-): Promise<Record<string, unknown>> {
-  const message = await transport.get('prompt', hash)
-  return message ? JSON.parse((await serde.decode('prompt', message.value)).text) : {}
-}
-
-/** A line for each key of a stage's configuration that differs. */
-export function describeChange(stage: string, before: Record<string, unknown>, now: Record<string, unknown>): string[] {
-  const names = new Set([...Object.keys(before), ...Object.keys(now)])
-  return [...names].flatMap(name => {
-    const [left, right] = [JSON.stringify(before[name] ?? null), JSON.stringify(now[name] ?? null)]
-    return left === right ? [] : [`${stage}: ${name} was ${left}, is ${right}`]
-  })
-}
-
-/** Keeps the texts that provenance will name by hash, those that others name before them. */
-export async function writeTexts(pipeline: Pipeline, bindings: readonly StageBinding[]): Promise<void> {
-  const texts = new Map<string, PromptRecord>(bindings.flatMap(binding => binding.texts().map(text => [text.id, text])))
-  // One after the other: together they could be more than a commit may hold.
-  for (const text of texts.values()) await pipeline.transport.produce([textMessage(pipeline, text)])
 }

@@ -3,7 +3,7 @@ import { messageOf, SituError } from '../../schemas/errors.ts'
 import type { BenchmarkPrompt } from './benchmark-index.ts'
 
 const row = z.object({
-  id: z.union([z.string().min(1), z.number()]).transform(String),
+  id: z.union([z.string().min(1), z.number()], 'expected a number, or a string that is not empty').transform(String),
   text: z.string().refine(text => text.trim() !== '', 'is empty'),
 })
 

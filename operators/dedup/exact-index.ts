@@ -15,8 +15,8 @@ export class ExactIndex implements StatefulIndex {
 
   insert(id: string, text: string): Twin | null {
     const exact = exactHash(normalise(text))
-    const twin = this.#kept.find(exact)
-    if (twin !== undefined) return { id: this.#kept.id(twin), similarity: 1 }
+    const repeated = this.#kept.repeatOf(exact)
+    if (repeated) return repeated
     this.#kept.add(id, exact)
     return null
   }
@@ -26,9 +26,7 @@ export class ExactIndex implements StatefulIndex {
   }
 
   pending(from?: number): readonly Signature[] {
-    return this.#kept
-      .pending(from)
-      .map(record => ({ id: this.#kept.id(record), engine, exact: Buffer.from(this.#kept.exact(record)), slots: null }))
+    return this.#kept.entries(engine, from)
   }
 
   confirm(): void {

@@ -1,6 +1,7 @@
 import { SituError } from '../../schemas/errors.ts'
 import type { Signature } from '../../schemas/records.ts'
 import { HashTable } from './hash-table.ts'
+import type { Twin } from './near-duplicate-index.ts'
 
 export const exactBytes = 16
 
@@ -19,10 +20,6 @@ export class KeptRecords {
     return this.#ids[record] ?? ''
   }
 
-  exact(record: number): Uint8Array {
-    return this.#exact.get(record)
-  }
-
   /** The record with this hash, or undefined. */
   find(exact: Uint8Array): number | undefined {
     let found: number | undefined
@@ -30,6 +27,12 @@ export class KeptRecords {
       if (Buffer.compare(this.#exact.get(record), exact) === 0) found = record
     })
     return found
+  }
+
+  /** The record with this hash as a twin; null where there is none. */
+  repeatOf(exact: Uint8Array): Twin | null {
+    const record = this.find(exact)
+    return record === undefined ? null : { id: this.id(record), similarity: 1 }
   }
 
   /** @returns The number of the new record. */
@@ -44,8 +47,21 @@ export class KeptRecords {
     return this.size - this.#confirmed
   }
 
+  /**
+   * The pending records as entries, but for the first `from` of them.
+   *
+   * @param slotsOf - What else the index keeps of a record, by its number.
+   */
+  entries(engine: string, from?: number, slotsOf: (record: number) => Uint8Array | null = () => null): Signature[] {
+    return this.#pending(from).map(record => {
+      const slots = slotsOf(record)
+      const exact = Buffer.from(this.#exact.get(record))
+      return { id: this.id(record), engine, exact, slots: slots && Buffer.from(slots) }
+    })
+  }
+
   /** The numbers of the pending records, but for the first `from` of them. */
-  pending(from = 0): number[] {
+  #pending(from = 0): number[] {
     const first = this.#confirmed + from
     return Array.from({ length: Math.max(0, this.size - first) }, (_, index) => first + index)
   }
@@ -66,9 +82,9 @@ export class KeptRecords {
    * @param undo - Is told the number of each record before it goes, the last one first.
    */
   rollback(from = 0, undo: (record: number) => void = () => {}): void {
-    for (const record of this.pending(from).reverse()) {
+    for (const record of this.#pending(from).reverse()) {
       undo(record)
-      this.#byExact.remove(firstWord(this.exact(record)), record)
+      this.#byExact.remove(firstWord(this.#exact.get(record)), record)
       this.#exact.pop()
       this.#ids.pop()
     }

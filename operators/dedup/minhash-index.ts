@@ -42,8 +42,8 @@ export class MinhashIndex implements StatefulIndex {
   insert(id: string, text: string): Twin | null {
     const normalised = normalise(text)
     const exact = exactHash(normalised)
-    const repeated = this.#kept.find(exact)
-    if (repeated !== undefined) return { id: this.#kept.id(repeated), similarity: 1 }
+    const repeated = this.#kept.repeatOf(exact)
+    if (repeated) return repeated
     const slots = this.#signer.sign(shingles(normalised))
     const twin = slots && this.#closest(slots)
     if (twin) return twin
@@ -56,12 +56,7 @@ export class MinhashIndex implements StatefulIndex {
   }
 
   pending(from?: number): readonly Signature[] {
-    return this.#kept.pending(from).map(record => ({
-      id: this.#kept.id(record),
-      engine: signatureEngine,
-      exact: Buffer.from(this.#kept.exact(record)),
-      slots: bufferOf(this.#slotsOf(record)),
-    }))
+    return this.#kept.entries(signatureEngine, from, record => this.#slotsOf(record))
   }
 
   confirm(): void {
@@ -135,8 +130,4 @@ function* bandKeys(slots: Uint8Array | null): Generator<number> {
     }
     yield Math.imul(key, 0x85ebca6b) >>> 0
   }
-}
-
-function bufferOf(slots: Uint8Array | null): Buffer | null {
-  return slots && Buffer.from(slots)
 }

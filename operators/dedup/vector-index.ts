@@ -39,8 +39,8 @@ export class VectorIndex implements StatefulIndex<Float32Array> {
   insert(id: string, vector: Float32Array): Twin | null {
     const vectors = this.#checked(id, vector)
     const exact = hashOf(vector)
-    const equal = this.#kept.find(exact)
-    if (equal !== undefined) return { id: this.#kept.id(equal), similarity: 1 }
+    const repeated = this.#kept.repeatOf(exact)
+    if (repeated) return repeated
     const near = vectors.nearest(vector, this.#threshold)
     if (near) return { id: this.#kept.id(near.number), similarity: Math.min(1, near.cosine) }
     this.#kept.add(id, exact)
@@ -53,12 +53,9 @@ export class VectorIndex implements StatefulIndex<Float32Array> {
   }
 
   pending(from?: number): readonly Signature[] {
-    return this.#kept.pending(from).map(record => ({
-      id: this.#kept.id(record),
-      engine: this.#engineOf(this.#vectors?.dimensions ?? 0),
-      exact: Buffer.from(this.#kept.exact(record)),
-      slots: this.#vectors && bytesOf(this.#vectors.get(record)),
-    }))
+    const vectors = this.#vectors
+    const engine = this.#engineOf(vectors?.dimensions ?? 0)
+    return this.#kept.entries(engine, from, record => vectors && bytesOf(vectors.get(record)))
   }
 
   confirm(): void {

@@ -1,8 +1,8 @@
 import type { OperatorName } from '../../operators/index.ts'
 import { SituError } from '../../schemas/errors.ts'
-import type { Task } from '../../schemas/records.ts'
 import type { Config } from '../config/config.ts'
 import type { Pipeline } from '../pipeline.ts'
+import { standingRecords } from '../standing-records.ts'
 import { holding, writeHeld } from './held-tasks.ts'
 import { endsOf } from './replay.ts'
 import {
@@ -134,15 +134,10 @@ function checkInputs(laid: readonly Stage[], added: readonly Stage[]): void {
 }
 
 /** What a stage has worked of its former input would be worked again, or never, from the new one. */
-async function checkUnworked(
-  { transport, serde }: Pipeline,
-  moved: readonly Stage[],
-  added: readonly Stage[],
-): Promise<void> {
-  for await (const { value } of transport.compacted('task')) {
-    const task: Task | null = await serde.decodeOwn('task', value)
-    const stage = moved.find(({ name, variant }) => name === task?.stage && variant === task.variant)
-    if (!stage || !task || task.counters.in === 0) continue
+async function checkUnworked(pipeline: Pipeline, moved: readonly Stage[], added: readonly Stage[]): Promise<void> {
+  for await (const { record: task } of standingRecords(pipeline, 'task')) {
+    const stage = moved.find(({ name, variant }) => name === task.stage && variant === task.variant)
+    if (!stage || task.counters.in === 0) continue
     const names = added.map(({ name }) => name).join(', ')
     const rule = `${stage.name} has worked ${stage.input} without it already`
     const ways = `situ replay ${added[0]?.name} --variant NAME works the same records beside; or begin a new log`

@@ -1,9 +1,10 @@
 import { SituError } from '../../schemas/errors.ts'
-import type { Failed, Task, VariantStage } from '../../schemas/records.ts'
+import type { Task, VariantStage } from '../../schemas/records.ts'
 import type { Config } from '../config/config.ts'
-import { isIngest } from '../ingest/ingest.ts'
+import { isIngest } from '../ingest/ingest-messages.ts'
 import { isIngestNoun } from '../ingest/ingest-records.ts'
 import type { Pipeline } from '../pipeline.ts'
+import { standingRecords } from '../standing-records.ts'
 import { emptyCounters, sum } from '../task/task-record.ts'
 import type { OutgoingMessage } from '../transports/transport.ts'
 import { holding, writeHeld } from './held-tasks.ts'
@@ -188,25 +189,25 @@ function recordsOf({ record }: Line): readonly VariantStage[] {
   return record?.stages ?? []
 }
 
-async function letterTombstones({ transport, serde }: Pipeline, line: Line): Promise<OutgoingMessage[]> {
+async function letterTombstones(pipeline: Pipeline, line: Line): Promise<OutgoingMessage[]> {
   const tombstones: OutgoingMessage[] = []
-  for await (const { key, partition, value } of transport.compacted('failed')) {
-    const letter: Failed | null = await serde.decodeOwn('failed', value)
-    const isOurs =
-      letter && line.stages.some(({ name, variant }) => name === letter.operator && variant === letter.variant)
+  for await (const { record, message } of standingRecords(pipeline, 'failed')) {
+    const { key, partition } = message
+    const isOurs = line.stages.some(({ name, variant }) => name === record.operator && variant === record.variant)
     if (isOurs && key !== null) tombstones.push({ topic: 'failed', partition, key, value: null })
   }
   return tombstones
 }
 
 /** The tasks go; what they dropped is kept under another key, so that `dropped` still adds up. */
-async function closedTasks({ transport, serde, clock, partitions }: Pipeline, line: Line): Promise<OutgoingMessage[]> {
+async function closedTasks(pipeline: Pipeline, line: Line): Promise<OutgoingMessage[]> {
+  const { serde, clock, partitions } = pipeline
   const messages: OutgoingMessage[] = []
   const time = clock.now()
-  for await (const { key, partition, value } of transport.compacted('task')) {
-    const task: Task | null = await serde.decodeOwn('task', value)
-    const isOurs = line.stages.some(({ name, variant }) => name === task?.stage && variant === task.variant)
-    if (!task || !isOurs || key === null) continue
+  for await (const { record: task, message } of standingRecords(pipeline, 'task')) {
+    const { key, partition } = message
+    const isOurs = line.stages.some(({ name, variant }) => name === task.stage && variant === task.variant)
+    if (!isOurs || key === null) continue
     messages.push({ topic: 'task', partition, key, value: null })
     const { dropped } = task.counters
     if (sum(dropped) === 0) continue

@@ -57,6 +57,9 @@ export function layOut(line: readonly Stage[], added: readonly OperatorName[]): 
   })
 }
 
+/** The operators for those who work with any of them: each takes and makes the records that it declares. */
+export const anyOperator = operators as unknown as Readonly<Record<OperatorName, Operator>>
+
 /**
  * The operators that have no place in a chain: others stand there instead.
  *
@@ -80,7 +83,7 @@ function insteadOf(name: string): readonly string[] {
 
 /** A stage with topics and tasks of its own: those of a variant have its name behind a dot. */
 export function stageOf(name: OperatorName, variant: string, input: string): Stage {
-  const operator = operators[name] as unknown as Operator
+  const operator = anyOperator[name]
   const own = (topic: string) => (variant === mainVariant ? topic : `${topic}.${variant}`)
   const state = operator.createIndex ? own(`${name}-state`) : null
   const routed = operator.route && isOpen(input) ? own(`${name}-in`) : null
@@ -118,7 +121,7 @@ export function ownProvenance(
 }
 
 /** Every stage, in the order of the list of operators, each in its place as if none before it were optional. */
-export const stages: readonly Stage[] = Object.entries(operators).map(([name, { from }]) =>
+export const stages: readonly Stage[] = Object.entries(anyOperator).map(([name, { from }]) =>
   stageOf(name as OperatorName, mainVariant, from),
 )
 

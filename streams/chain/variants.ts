@@ -4,6 +4,7 @@ import { schemas, type Variant, type VariantStage } from '../../schemas/records.
 import type { Config } from '../config/config.ts'
 import { type Pipeline, subjectOf } from '../pipeline.ts'
 import { inRounds } from '../rounds.ts'
+import { readStanding } from '../standing-records.ts'
 import { closestName } from '../terminal/closest-name.ts'
 import {
   commonNouns,
@@ -110,17 +111,8 @@ export class Variants {
 }
 
 /** What the log says of variants now; one without the topic `variant` has the main line alone. */
-export async function readVariants({ transport, serde }: Pick<Pipeline, 'transport' | 'serde'>): Promise<Variants> {
-  const records: Variant[] = []
-  try {
-    for await (const { value } of transport.compacted('variant')) {
-      const record = await serde.decodeOwn('variant', value)
-      if (record) records.push(record)
-    }
-  } catch (error) {
-    if (!(error instanceof SituError) || error.code !== 'TOPIC_UNKNOWN') throw error
-  }
-  return new Variants(records)
+export async function readVariants(pipeline: Pick<Pipeline, 'transport' | 'serde'>): Promise<Variants> {
+  return new Variants(await readStanding(pipeline, 'variant'))
 }
 
 /**
@@ -153,7 +145,7 @@ export async function createOwnTopics(pipeline: Pipeline, config: Config, stages
 }
 
 /** The name of a stage or noun in a line, as `situ topics` shows it. */
-export function keyOf(name: string, line: Line): string {
+function keyOf(name: string, line: Line): string {
   return line.name === mainVariant ? name : `${name}.${line.name}`
 }
 

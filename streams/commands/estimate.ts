@@ -18,29 +18,14 @@ import { CallRefused, directCaller } from '../spending/caller.ts'
 import type { StageBinding } from '../task/stage-binding.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
 import { canAsk, confirm } from '../terminal/confirm.ts'
-import { runOptions, withModelCalls } from './run.ts'
+import { runOptions, withModelCalls, workSettingNames } from './run.ts'
 
 export const command = defineCommand({
   name: 'estimate',
   summary: 'tells what a run of the operators would take: calls, tokens, money, time and drops',
   usage: '[OPERATOR …] [OPTIONS]',
   words: { min: 0, max: 100 },
-  settings: [
-    'model',
-    'concurrency',
-    'recordTimeoutSeconds',
-    'modelTimeoutSeconds',
-    'maxAttempts',
-    'backoffMs',
-    'standInLatencyMs',
-    'recipe',
-    'benchmarks',
-    'demonstrations',
-    'embedder',
-    'drainSeconds',
-    ...spendingSettingNames,
-    ...kafkaSettingNames,
-  ],
+  settings: ['model', ...workSettingNames, ...spendingSettingNames, ...kafkaSettingNames],
   options: {
     sample: z
       .int()

@@ -4,7 +4,7 @@ import { bindStages } from '../bind.ts'
 import { chooseStages, extendMainLine, firstLine, wantedOperators } from '../chain/main-line.ts'
 import { mainVariant } from '../chain/topology.ts'
 import { stageConfirmer } from '../chain/variants.ts'
-import type { Config } from '../config/config.ts'
+import type { Config, SettingName } from '../config/config.ts'
 import { kafkaSettingNames } from '../config/kafka-settings.ts'
 import { operatorFlags, withOperatorFlags } from '../config/operator-flags.ts'
 import { spendingSettingNames } from '../config/spending-settings.ts'
@@ -30,6 +30,21 @@ export const agreed = z
   .default(false)
   .describe('Do not ask before the first calls to a model, without a limit on what they may cost.')
 
+/** Settings of the commands that work records. */
+export const workSettingNames = [
+  'concurrency',
+  'drainSeconds',
+  'recordTimeoutSeconds',
+  'modelTimeoutSeconds',
+  'maxAttempts',
+  'backoffMs',
+  'standInLatencyMs',
+  'recipe',
+  'benchmarks',
+  'demonstrations',
+  'embedder',
+] as const satisfies readonly SettingName[]
+
 export const command = defineCommand({
   name: 'run',
   summary: 'runs the operators until all is done, or for ever with --follow',
@@ -37,22 +52,12 @@ export const command = defineCommand({
   words: { min: 0, max: 100 },
   settings: [
     'model',
-    'concurrency',
     'ordered',
     'strict',
-    'drainSeconds',
-    'recordTimeoutSeconds',
-    'modelTimeoutSeconds',
-    'maxAttempts',
-    'backoffMs',
+    ...workSettingNames,
     'partitions',
     'retentionDays',
     'retentionBytes',
-    'standInLatencyMs',
-    'recipe',
-    'benchmarks',
-    'demonstrations',
-    'embedder',
     'metricsPort',
     'metricsHost',
     ...spendingSettingNames,

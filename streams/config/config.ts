@@ -110,7 +110,8 @@ export const settings = {
 
 export type SettingName = keyof typeof settings
 
-const endpointSchema = z.strictObject({
+/** Keys of a model, under `models.NAME` of the configuration file. */
+export const endpointSchema = z.strictObject({
   baseUrl: z
     .url({ protocol: /^https?$/ })
     .optional()
@@ -123,7 +124,10 @@ const endpointSchema = z.strictObject({
     .describe('How it is asked: by prompts, or as a guard or moderation model, which gets a text alone.'),
   parameters: z.record(z.string(), z.unknown()).default({}).describe('Sent with each call as they are.'),
   contextTokens: whole(256, 100_000_000).default(32_768).describe('Tokens that prompt and reply may have together.'),
-  structuredOutput: z.enum(['json_schema', 'json_object', 'none']).default('json_schema'),
+  structuredOutput: z
+    .enum(['json_schema', 'json_object', 'none'])
+    .default('json_schema')
+    .describe('How replies are asked for at first; where the endpoint refuses it, in the next way.'),
   price: z
     .strictObject({
       input: z.number().min(0),
@@ -141,11 +145,11 @@ const endpointSchema = z.strictObject({
 export type Endpoint = z.output<typeof endpointSchema>
 
 /** What the configuration file may say of one operator, beside its own options. */
-const operatorKeys = {
-  model: z.string().min(1).optional(),
-  prompt: z.string().min(1).optional(),
-  cache: z.boolean().default(true),
-  enabled: z.boolean().optional(),
+export const operatorKeys = {
+  model: z.string().min(1).optional().describe('Its model: a name from the configuration, or stand-in.'),
+  prompt: z.string().min(1).optional().describe('File with another prompt.'),
+  cache: z.boolean().default(true).describe('Keep paid replies, and serve them again.'),
+  enabled: z.boolean().optional().describe('Whether an optional operator is in the chain.'),
 }
 
 export interface OperatorConfig {

@@ -6,7 +6,7 @@ import { HashedNgrams } from './hashed-ngrams.ts'
 import { OpenAiEmbedder } from './openai.ts'
 
 /** Name of the built-in embedder in the configuration. */
-export const builtInEmbedder = 'hashed-ngrams'
+const builtInEmbedder = 'hashed-ngrams'
 
 /**
  * The embedder that is configured: the built-in one, or that of a named model.

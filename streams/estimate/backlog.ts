@@ -1,6 +1,7 @@
 import type { Task } from '../../schemas/records.ts'
 import { type Stage, tasksOf } from '../chain/topology.ts'
 import type { Pipeline } from '../pipeline.ts'
+import { readStanding } from '../standing-records.ts'
 import { Intake } from '../task/intake.ts'
 import { Position } from '../task/position.ts'
 import type { Message, TaskSpec } from '../transports/transport.ts'
@@ -31,11 +32,7 @@ export class Backlog {
 
   /** @param most - Inputs of a stage that are read at most; the others are taken to be like the first. */
   static async open(pipeline: Pipeline, most: number): Promise<Backlog> {
-    const tasks: Task[] = []
-    for await (const { value } of pipeline.transport.compacted('task')) {
-      const task = await pipeline.serde.decodeOwn('task', value)
-      if (task) tasks.push(task)
-    }
+    const tasks = await readStanding(pipeline, 'task')
     const topics = await pipeline.transport.topics()
     return new Backlog(pipeline, tasks, new Set(topics.map(({ name }) => name)), most)
   }

@@ -48,11 +48,11 @@ export async function confirmFirstRun(
   const later = follow ? '\nRecords that come later are not in it.' : ''
   process.stderr.write(`The first run with ${models(paid)}, without a limit on what it may cost:\n\n`)
   process.stderr.write(`${forecast}${later}\n\n`)
-  const ways = 'situ estimate tells more by a sample; --max-usd, --max-tokens and --max-calls set a limit'
+  const ways = 'set a limit (--max-usd, --max-tokens, --max-calls); situ estimate tells more by a sample'
   if (!canAsk()) {
-    throw new SituError('USAGE', `nothing was done: say --yes, or set a limit such as --max-usd; ${ways}`)
+    throw new SituError('USAGE', `nothing was done: say --yes, or ${ways}`)
   }
-  if (!(await confirm('situ run', 'Go on?', stop))) throw new SituError('USAGE', `nothing was done; ${ways}`)
+  if (!(await confirm('situ run', 'Go on?', stop))) throw new SituError('USAGE', `nothing was done: ${ways}`)
 }
 
 /** What the run may take; null where that is no call. */

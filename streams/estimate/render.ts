@@ -1,5 +1,6 @@
 import { table } from '../terminal/output.ts'
-import type { Cost, Forecast } from './forecast.ts'
+import type { Cost } from './figures.ts'
+import type { Forecast } from './forecast.ts'
 import type { Estimate } from './statistics.ts'
 
 /** What `situ estimate` prints: a row a stage, the total, the time and what to know of them. */
@@ -33,7 +34,7 @@ function costCells({ calls, promptTokens, completionTokens, usd }: Cost): string
 }
 
 /** Such as `1,200 [1,100 to 1,300]`, `at most 900` or `unknown`. */
-export function range({ value, low, high }: Estimate, show: (value: number) => string): string {
+function range({ value, low, high }: Estimate, show: (value: number) => string): string {
   if (value === null) return high === null ? 'unknown' : `at most ${show(high)}`
   if (low === null || high === null) return `${show(value)} [unknown]`
   const shown = [value, low, high].map(show)

@@ -128,3 +128,7 @@ export function meanOfMore(values: readonly number[], future: number): Estimate 
   const half = t95(n - 1) * Math.sqrt(variance * (1 / n + 1 / Math.max(1, future)))
   return { value: mean, low: Math.max(0, mean - half), high: mean + half }
 }
+
+export function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}

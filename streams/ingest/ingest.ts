@@ -1,30 +1,12 @@
-import { hash } from '../../operators/hash.ts'
 import type { ErrorCode } from '../../schemas/errors.ts'
-import type { Counters, Evidence, Failed, Noun, Records, Task } from '../../schemas/records.ts'
-import type { Serde } from '../../schemas/serde.ts'
+import type { Counters } from '../../schemas/records.ts'
 import type { Clock } from '../clock.ts'
-import { cutEvidence, makeEvidence } from '../evidence.ts'
-import type { InputEvent, InputFault, InputItem } from '../inputs/read-inputs.ts'
+import type { InputEvent } from '../inputs/read-inputs.ts'
 import { Pace } from '../task/pace.ts'
 import { emptyCounters, finished } from '../task/task-record.ts'
-import type { OutgoingMessage, Transport } from '../transports/transport.ts'
-import { type IngestNoun, ingestRecords } from './ingest-records.ts'
-
-/** Stage of the task records of ingests. */
-export const ingestStage = 'ingest'
-
-/** Whether what a record was made from is an ingest, and no record. */
-export function isIngest(parent: string): boolean {
-  return parent.startsWith(`${ingestStage}-`)
-}
-
-export interface IngestPorts {
-  transport: Pick<Transport, 'produce' | 'limits'>
-  serde: Serde
-  clock: Clock
-  topicName: (noun: Noun) => string
-  partitionOf: <N extends Noun>(noun: N, record: Records[N]) => number
-}
+import type { OutgoingMessage } from '../transports/transport.ts'
+import { IngestMessages, type IngestPorts } from './ingest-messages.ts'
+import type { IngestNoun } from './ingest-records.ts'
 
 export interface IngestOptions {
   /** Makes the id of the task record: one ingest, one record. No other ingest has it. */
@@ -80,6 +62,7 @@ interface Batch {
 export class Ingest {
   readonly #ports: IngestPorts
   readonly #options: IngestOptions
+  readonly #messages: IngestMessages
   #counters: Counters = emptyCounters()
   #unreadable = 0
   #commits = 0
@@ -92,6 +75,7 @@ export class Ingest {
   constructor(ports: IngestPorts, options: IngestOptions) {
     this.#ports = ports
     this.#options = options
+    this.#messages = new IngestMessages(ports, options.name, options.as)
     this.#pace = new Pace(ports.clock.now(), 0)
   }
 
@@ -160,7 +144,7 @@ export class Ingest {
       return
     }
     this.#taken++
-    const { code, message } = this.#messageOf(event)
+    const { code, message } = this.#messages.of(event)
     const size = message.key.length + (message.value?.length ?? 0)
     if (this.#waiting > 0 && this.#waitingBytes + size > this.#options.maxBatchBytes) await this.#flush()
     const batch = this.#batches.get(code) ?? { code, messages: new Map(), inputs: 0 }
@@ -178,87 +162,15 @@ export class Ingest {
     this.#waiting = 0
     this.#waitingBytes = 0
     for (const batch of batches.values()) {
-      const finish = (count: number) => this.#taskMessage(countersAfter(this.#counters, batch, count))
+      const pace = this.#pace.at(this.#ports.clock.now())
+      const work = { commits: this.#commits + 1, taken: 1, ...pace, waiting: null, openings: null }
+      const finish = (count: number) => this.#messages.task(countersAfter(this.#counters, batch, count), work)
       const alreadyThere = await this.#ports.transport.produce([...batch.messages.values()], finish)
       this.#counters = countersAfter(this.#counters, batch, alreadyThere)
       this.#commits++
       this.#pace.note(this.#ports.clock.now(), finished(this.#counters))
       this.#options.onCommit?.(this.counts)
     }
-  }
-
-  #messageOf(event: InputItem | InputFault): { code: ErrorCode | null; message: OutgoingMessage } {
-    const { maxMessageBytes, maxCommitBytes } = this.#ports.transport.limits
-    const limit = Math.min(maxMessageBytes, maxCommitBytes)
-    if (event.kind === 'fault') return { code: event.code, message: this.#deadLetter(event, limit) }
-    const noun = this.#options.as
-    const message = { ...this.#message(noun, ingestRecords[noun](event)), parent: this.#id }
-    const bytes = message.key.length + (message.value?.length ?? 0)
-    if (bytes <= limit) return { code: null, message }
-    const fault: InputFault = {
-      kind: 'fault',
-      code: 'RECORD_TOO_LARGE',
-      message: `${event.source}: ${bytes} bytes as a record are more than the ${limit} that the transport takes`,
-      place: event.place,
-      evidence: Buffer.from(event.content),
-      source: event.source,
-    }
-    return { code: fault.code, message: this.#deadLetter(fault, limit) }
-  }
-
-  #deadLetter(fault: InputFault, limit: number): OutgoingMessage {
-    const failed = this.#failed(fault)
-    const message = this.#message('failed', failed)
-    if (message.key.length + (message.value?.length ?? 0) <= limit) return message
-    return this.#message('failed', { ...failed, evidence: cutEvidence(failed.evidence) })
-  }
-
-  get #id(): string {
-    return `${ingestStage}-${this.#options.name}`
-  }
-
-  #failed(fault: InputFault): Failed {
-    const kind: Evidence['kind'] = fault.evidence ? 'bytes' : 'none'
-    const evidence = makeEvidence(fault.evidence ?? '', kind, fault.whole)
-    return {
-      id: hash('ingest', fault.source, fault.code, evidence.sha256),
-      operator: 'ingest',
-      code: fault.code,
-      message: fault.message,
-      input: null,
-      attempts: 1,
-      evidence,
-      source: fault.source,
-      place: null,
-      value: null,
-      provenance: null,
-      time: this.#ports.clock.now(),
-      variant: 'main',
-    }
-  }
-
-  #taskMessage(counters: Counters): OutgoingMessage {
-    const time = this.#ports.clock.now()
-    const task: Task = {
-      id: this.#id,
-      stage: ingestStage,
-      partition: 0,
-      epoch: 0,
-      configuration: null,
-      positions: [],
-      counters,
-      time,
-      variant: 'main',
-      work: { commits: this.#commits + 1, taken: 1, ...this.#pace.at(time), waiting: null, openings: null },
-    }
-    return { ...this.#message('task', task), ifAbsent: false }
-  }
-
-  #message<N extends Noun>(noun: N, record: Records[N]): OutgoingMessage {
-    const { serde, topicName, partitionOf } = this.#ports
-    const { value, shared } = serde.encode(noun, record)
-    const [topic, partition] = [topicName(noun), partitionOf(noun, record)]
-    return { topic, partition, key: record.id, value, shared, ifAbsent: true }
   }
 }
 

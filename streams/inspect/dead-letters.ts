@@ -2,6 +2,7 @@ import { type ErrorCode, errorTable } from '../../schemas/errors.ts'
 import type { Failed } from '../../schemas/records.ts'
 import { mainVariant } from '../chain/topology.ts'
 import type { Pipeline } from '../pipeline.ts'
+import { standingRecords } from '../standing-records.ts'
 
 /** Which dead letters are meant; what is left out does not matter. */
 export interface DeadLetterFilter {
@@ -28,13 +29,12 @@ export interface Cause {
 
 /** Those that stand, oldest first. */
 export async function readDeadLetters(
-  { transport, serde }: Pick<Pipeline, 'transport' | 'serde'>,
+  pipeline: Pick<Pipeline, 'transport' | 'serde'>,
   { code, operator, since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY }: DeadLetterFilter,
 ): Promise<Failed[]> {
   const letters: Failed[] = []
-  for await (const { value } of transport.compacted('failed')) {
-    const letter = await serde.decodeOwn('failed', value)
-    if (!letter || letter.time < since || letter.time >= until) continue
+  for await (const { record: letter } of standingRecords(pipeline, 'failed')) {
+    if (letter.time < since || letter.time >= until) continue
     if ((code ?? letter.code) === letter.code && (operator ?? operatorOf(letter)) === operatorOf(letter)) {
       letters.push(letter)
     }

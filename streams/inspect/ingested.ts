@@ -1,5 +1,5 @@
 import type { Task } from '../../schemas/records.ts'
-import { ingestStage, isIngest } from '../ingest/ingest.ts'
+import { ingestStage, isIngest } from '../ingest/ingest-messages.ts'
 import type { Pipeline } from '../pipeline.ts'
 import type { Survey } from '../transports/transport.ts'
 import { Counts } from './outcomes.ts'

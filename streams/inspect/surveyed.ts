@@ -28,7 +28,7 @@ async function* upTo(batches: AsyncIterable<{ messages: Message[]; next: number 
 }
 
 /** The id that a stage gives its input: the key of what Situ wrote, and made from the content of what others did. */
-export async function idOf({ serde }: Pipeline, noun: Noun, { key, value, parent }: Message): Promise<string> {
+async function idOf({ serde }: Pipeline, noun: Noun, { key, value, parent }: Message): Promise<string> {
   if (parent !== null || !isOpen(noun)) return key ?? ''
   try {
     return identify(noun, await serde.decode(noun, value)).id

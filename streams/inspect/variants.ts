@@ -1,8 +1,8 @@
 import type { Task } from '../../schemas/records.ts'
 import { mainVariant, type Stage } from '../chain/topology.ts'
 import { type Line, readVariants } from '../chain/variants.ts'
+import { differingKeys, readConfiguration } from '../configuration.ts'
 import type { Pipeline } from '../pipeline.ts'
-import { readConfiguration } from '../run.ts'
 import { readStatus, readTasks, type StageStatus } from './status.ts'
 
 /** What `situ variants` tells of one. */
@@ -80,11 +80,8 @@ async function differencesOf(
     const its = other && configurationOf(other, main, tasks)
     if (!own || !its || own === its) continue
     const [left, right] = [flat(await readConfiguration(pipeline, its)), flat(await readConfiguration(pipeline, own))]
-    for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
-      const [of, variant] = [left[key] ?? null, right[key] ?? null]
-      if (JSON.stringify(of) !== JSON.stringify(variant)) {
-        differences.push({ operator: stage.name, key, main: of, variant })
-      }
+    for (const { key, before, now } of differingKeys(left, right)) {
+      differences.push({ operator: stage.name, key, main: before, variant: now })
     }
   }
   return differences

@@ -1,8 +1,8 @@
-import type { Task } from '../../schemas/records.ts'
 import { type PlacedStage, readVariants } from '../chain/variants.ts'
-import { isIngest } from '../ingest/ingest.ts'
+import { isIngest } from '../ingest/ingest-messages.ts'
 import { ingestNouns, isIngestNoun } from '../ingest/ingest-records.ts'
 import type { Pipeline } from '../pipeline.ts'
+import { readStanding, standingRecords } from '../standing-records.ts'
 import { sum } from '../task/task-record.ts'
 import type { Survey } from '../transports/transport.ts'
 import { compareIngests, countIngested } from './ingested.ts'
@@ -30,7 +30,7 @@ export async function verify(
   stop: AbortSignal,
 ): Promise<Verified> {
   const { placed } = await readVariants(pipeline)
-  const tasks = { atSurvey: await readTasks(pipeline, survey), now: await tasksNow(pipeline) }
+  const tasks = { atSurvey: await readTasks(pipeline, survey), now: await readStanding(pipeline, 'task') }
   const outcomes = await readOutcomes(pipeline, survey, placed, tasks, stop)
   const open = ingestTopics(placed)
   const ingested = await countIngested(pipeline, survey, open, stop)
@@ -52,15 +52,6 @@ export async function verify(
     else differences.push(`ingest: ${ingested.foreign} records that no ingest has written`)
   }
   return { differences, notes }
-}
-
-async function tasksNow({ transport, serde }: Pipeline): Promise<Task[]> {
-  const tasks: Task[] = []
-  for await (const { value } of transport.compacted('task')) {
-    const task = await serde.decodeOwn('task', value)
-    if (task) tasks.push(task)
-  }
-  return tasks
 }
 
 async function readOutcomes(
@@ -94,10 +85,8 @@ async function readOutcomes(
     const { own, droppedFrom } = of(operator, variant)
     if (message.offset >= (droppedFrom[message.partition] ?? 0)) own.add('dropped', input ?? id)
   }
-  for await (const message of pipeline.transport.compacted('failed')) {
+  for await (const { record } of standingRecords(pipeline, 'failed')) {
     if (stop.aborted) break
-    const record = await pipeline.serde.decodeOwn('failed', message.value)
-    if (!record) continue
     const { operator, variant, input, id } = record
     const { own } = of(operator, variant)
     if (input === null) own.unread.add(id)

@@ -7,7 +7,7 @@ import type { Sink } from './sink.ts'
 export const sinks: readonly Sink[] = [jsonl]
 
 /** Values of --format. */
-export const sinkNames: readonly string[] = sinks.map(sink => sink.name)
+const sinkNames: readonly string[] = sinks.map(sink => sink.name)
 
 /**
  * The sink of a format; without one that of the file's ending, packed or not; for stdout the first.

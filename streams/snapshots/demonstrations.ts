@@ -13,6 +13,7 @@ import { readVariants } from '../chain/variants.ts'
 import type { Config } from '../config/config.ts'
 import type { Logger } from '../log.ts'
 import type { Pipeline } from '../pipeline.ts'
+import { readStanding } from '../standing-records.ts'
 import type { OutgoingMessage } from '../transports/transport.ts'
 import { keptText, snapshotTexts } from './snapshot-text.ts'
 
@@ -129,17 +130,8 @@ export async function useSnapshot(pipeline: Pipeline, made: MadeSnapshot | null,
 }
 
 /** All snapshots, the one pinned last first, then the newest. */
-export async function listSnapshots({ transport, serde }: Pick<Pipeline, 'transport' | 'serde'>): Promise<Snapshot[]> {
-  const found: Snapshot[] = []
-  try {
-    for await (const { value } of transport.compacted('snapshot')) {
-      const record = await serde.decodeOwn('snapshot', value)
-      if (record) found.push(record)
-    }
-  } catch (error) {
-    // A log of an earlier version, opened to be read.
-    if (!(error instanceof SituError) || error.code !== 'TOPIC_UNKNOWN') throw error
-  }
+export async function listSnapshots(pipeline: Pick<Pipeline, 'transport' | 'serde'>): Promise<Snapshot[]> {
+  const found = await readStanding(pipeline, 'snapshot')
   return found.sort((left, right) => right.pinned - left.pinned || right.time - left.time)
 }
 

@@ -31,7 +31,7 @@ export function opensObject(bytes: Buffer, at: number): boolean {
   return next < 0 || bytes[next] === 0x22 || bytes[next] === 0x7d
 }
 
-export async function* buffers(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+async function* buffers(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   for await (const chunk of bytes) yield asBuffer(chunk)
 }
 

@@ -1,4 +1,4 @@
-import type { Model, ModelReply, ModelRequest } from '../../operators/model.ts'
+import type { Model, ModelReply } from '../../operators/model.ts'
 import { type ErrorCode, messageOf, SituError } from '../../schemas/errors.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
@@ -6,6 +6,7 @@ import { StatusFailure } from '../models/openai/failures.ts'
 import { AdaptiveRate } from './adaptive-rate.ts'
 import { Breaker, type Pass, type Verdict } from './breaker.ts'
 import type { Call } from './caller.ts'
+import { Prober } from './prober.ts'
 import { type BookedTurn, type LimitsPerMinute, SharedLimits, tokensOf } from './shared-limits.ts'
 import type { RateStore } from './store.ts'
 import { TokenEstimate } from './token-estimate.ts'
@@ -24,18 +25,6 @@ const longestRetryAfterMs = 5_000
 const turnLastsMs = 1_000
 /** What the first replies are taken for at most. */
 const firstReplyTokens = 512
-
-/** The smallest question. */
-const probe = {
-  messages: [{ role: 'user', content: 'Are you there?' }],
-  replySchema: { name: 'probe', schema: { type: 'object', properties: {}, required: [], additionalProperties: false } },
-  replyTokens: 1,
-} as const satisfies Partial<ModelRequest>
-const probeEveryMs = 1_000
-/** How long a probe may take; doubled for each one that took longer, since a busy server answers late. */
-const probeTimeoutMs = { first: 10_000, longest: 300_000 }
-
-const probeTookTooLong = new Error('the probe took too long')
 
 /** An endpoint that answers so may be down. */
 export const downCodes: readonly ErrorCode[] = [
@@ -82,10 +71,7 @@ export class Endpoint {
   readonly #breaker: Breaker
   readonly #limits: SharedLimits
   readonly #estimate: TokenEstimate
-  readonly #onProbe: EndpointPorts['onProbe']
-  #probe: Promise<void> | null = null
-  #probedAt = Number.NEGATIVE_INFINITY
-  #probeTimeoutMs = probeTimeoutMs.first
+  readonly #prober: Prober
   #notBefore = Number.NEGATIVE_INFINITY
   /** Whether `notBefore` is what the endpoint asked for. */
   #isAsked = false
@@ -104,11 +90,25 @@ export class Endpoint {
 
   constructor({ model, limits, store, clock, log, onProbe }: EndpointPorts) {
     this.model = model
-    this.#onProbe = onProbe
     this.#clock = clock
     this.#log = log
     this.#limits = new SharedLimits(store, `${model.endpoint}/${model.model}`, limits)
     this.#estimate = new TokenEstimate(Math.min(model.replyTokens, firstReplyTokens))
+    this.#prober = new Prober({
+      clock,
+      ask: request => {
+        this.#rate.take(clock.now(), false)
+        return this.#breaker.run(this.#breaker.enter(), () => model.complete(request))
+      },
+      onReply: async reply => {
+        this.#answeredAt = clock.now()
+        await onProbe?.(model, reply)
+      },
+      onError: (error, begun) => {
+        if (verdict(error) === 'up') this.#answeredAt = clock.now()
+        this.#failure(error, begun)
+      },
+    })
     this.#breaker = new Breaker({
       clock,
       verdict,
@@ -224,36 +224,12 @@ export class Endpoint {
    * @param signal - Ends it.
    */
   probe(signal: AbortSignal): Promise<void> {
-    this.#probe ??= this.#makeProbe(signal).finally(() => {
-      this.#probe = null
-    })
-    return this.#probe
+    return this.#prober.ask(signal)
   }
 
   /** Whether a probe would tell something new: it seems to be up, and has not been asked just now. */
   get mayProbe(): boolean {
-    return this.isUp && (this.#probe !== null || this.#clock.now() - this.#probedAt >= probeEveryMs)
-  }
-
-  async #makeProbe(signal: AbortSignal): Promise<void> {
-    const ended = new AbortController()
-    const timeout = new AbortController()
-    this.#probedAt = this.#clock.now()
-    this.#rate.take(this.#probedAt, false)
-    void this.#clock.sleep(this.#probeTimeoutMs, ended.signal).then(() => timeout.abort(probeTookTooLong))
-    const request = { ...probe, sample: 0, signal: AbortSignal.any([signal, timeout.signal]) }
-    try {
-      const reply = await this.#breaker.run(this.#breaker.enter(), () => this.model.complete(request))
-      this.#answeredAt = this.#clock.now()
-      this.#probeTimeoutMs = probeTimeoutMs.first
-      await this.#onProbe?.(this.model, reply)
-    } catch (error) {
-      if (verdict(error) === 'up') this.#answeredAt = this.#clock.now()
-      if (error === probeTookTooLong) this.#probeTimeoutMs = Math.min(2 * this.#probeTimeoutMs, probeTimeoutMs.longest)
-      this.#failure(error, this.#probedAt)
-    } finally {
-      ended.abort()
-    }
+    return this.isUp && this.#prober.isDue
   }
 
   #answered({ operator, messages }: Call, { usage, rateLimits }: ModelReply): void {

@@ -1,6 +1,12 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import {
+  DatabaseSync,
+  type SQLInputValue,
+  type SQLOutputValue,
+  type StatementResultingChanges,
+  type StatementSync,
+} from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf, SituError } from '../../schemas/errors.ts'
 import { makeFolder } from '../make-folder.ts'
@@ -31,6 +37,14 @@ export interface DatabaseOptions {
   readOnly: boolean
   /** How long a write waits for the writes of other processes. */
   lockTimeoutMs: number
+}
+
+/** A statement whose rows have a type. */
+export interface Statement<Row> {
+  get(...values: SQLInputValue[]): Row | undefined
+  all(...values: SQLInputValue[]): Row[]
+  iterate(...values: SQLInputValue[]): IterableIterator<Row>
+  run(...values: SQLInputValue[]): StatementResultingChanges
 }
 
 /** SQLite itself waits this long, with the whole process; what takes longer is tried again later. */
@@ -87,14 +101,14 @@ export class Database {
     return database
   }
 
-  /** A prepared statement, made once. */
-  statement(sql: string): StatementSync {
+  /** A prepared statement, made once. `Row` is what the SQL selects; SQLite can't tell before it runs. */
+  statement<Row = Record<string, SQLOutputValue>>(sql: string): Statement<Row> {
     let statement = this.#statements.get(sql)
     if (!statement) {
       statement = this.#sqlite.prepare(sql)
       this.#statements.set(sql, statement)
     }
-    return statement
+    return statement as unknown as Statement<Row>
   }
 
   /**

@@ -3,10 +3,11 @@ import type { Correction, RecordedModel } from '../../operators/operator.ts'
 import { cutBytes, maxRejectedBytes } from '../../operators/reply.ts'
 import type { Tokenizer } from '../../operators/tokenizer.ts'
 import { SituError } from '../../schemas/errors.ts'
-import type { Attempt, LostSample, Place, Provenance, Spent, Usage } from '../../schemas/records.ts'
+import type { Attempt, LostSample, Place, Provenance, Spent } from '../../schemas/records.ts'
 import type { Logger } from '../log.ts'
 import { hashMessages } from '../message-text.ts'
 import { type Call, type Caller, CallRefused, type CallResult } from '../spending/caller.ts'
+import { Attempts, newAttempt } from './attempts.ts'
 import { CallRetries, type RetryPorts, withRetries } from './call-retries.ts'
 import type { RecordLimit } from './record-limit.ts'
 import type { StageBinding } from './stage-binding.ts'
@@ -33,7 +34,7 @@ export class CallRecorder implements RecordedModel {
   readonly #input: Place
   readonly #limit: RecordLimit
   readonly #sample: number
-  readonly #attempts: Attempt[] = []
+  readonly #attempts = new Attempts()
   /** Keys of the replies that this record used. */
   readonly #keys: string[] = []
   #retries: CallRetries | null = null
@@ -67,16 +68,16 @@ export class CallRecorder implements RecordedModel {
 
   /** Calls made and replies served. */
   get tries(): number {
-    return this.#attempts.length
+    return this.#attempts.all.length
   }
 
   /** @throws {SituError} MODEL_*, once it is not tried again. @throws {CallRefused} A drain has begun. */
   async complete(request: Request, correction?: Correction): Promise<ModelReply> {
-    if (correction) this.#mark(correction.code, correction.rejectedReply)
+    if (correction) this.#attempts.reject(correction.code, correction.rejectedReply)
     for (;;) {
       const reply = await this.#answer(request, correction?.changed ?? null)
       if (reply.finishReason !== 'length' || !this.#raiseLimit(reply)) return reply
-      this.#mark('MODEL_REPLY_CUT', cutBytes(reply.text, maxRejectedBytes))
+      this.#attempts.reject('MODEL_REPLY_CUT', cutBytes(reply.text, maxRejectedBytes))
     }
   }
 
@@ -97,7 +98,7 @@ export class CallRecorder implements RecordedModel {
       const result = await this.#ports.caller.call(this.#call(request))
       this.#keep(attempt, result)
       this.#messages = hashMessages(request.messages)
-      this.#attempts.push(attempt)
+      this.#attempts.add(attempt)
       return result.reply
     } catch (error) {
       // No call was made.
@@ -105,7 +106,7 @@ export class CallRecorder implements RecordedModel {
       attempt.code = error instanceof SituError ? error.code : 'OPERATOR_BUG'
       if (attempt.code === 'MODEL_CONTEXT_EXCEEDED') this.#tooLong = request.messages
       attempt.latencyMs = clock.now() - begun
-      this.#attempts.push(attempt)
+      this.#attempts.add(attempt)
       throw error
     } finally {
       log.debug(facts, 'model reply')
@@ -119,7 +120,7 @@ export class CallRecorder implements RecordedModel {
       model: this.#model,
       operator: binding.stage.name,
       rank,
-      failures: this.#attempts.filter(({ finishReason }) => finishReason === null).length,
+      failures: this.#attempts.failures,
       sample: this.#sample,
       ...(this.#replyTokens !== null && { replyTokens: this.#replyTokens }),
       signal: this.#limit.signal,
@@ -171,38 +172,21 @@ export class CallRecorder implements RecordedModel {
     if (this.#keys.length > 0) await this.#ports.caller.reject?.(this.#keys)
   }
 
-  #mark(code: Correction['code'], rejectedReply: string): void {
-    const last = this.#attempts.at(-1)
-    if (!last) return
-    last.code = code
-    last.rejectedReply = rejectedReply
-  }
-
   /** What the calls took; null where there was none. */
   get spent(): Spent | null {
-    if (this.#attempts.length === 0) return null
-    const made = this.#attempts.filter(({ fromCache }) => !fromCache)
+    if (this.tries === 0) return null
     return {
       model: this.#model.model,
       prompt: this.#ports.binding.prompt?.hash ?? null,
       inputs: 1,
-      calls: made.length,
-      fromCache: this.#attempts.length - made.length,
-      ...sumUsage(made),
-      costUsd: made.reduce((sum, { costUsd }) => sum + (costUsd ?? 0), 0),
-      unpriced: made.filter(({ finishReason, costUsd }) => finishReason !== null && costUsd === null).length,
+      ...this.#attempts.spent,
     }
   }
 
   /** What is kept of a sample that gave no output. */
   lost({ code, message }: SituError): LostSample {
-    this.#fail(code)
-    return { sample: this.#sample, code, message, attempts: this.#attempts }
-  }
-
-  #fail(code: string): void {
-    const last = this.#attempts.at(-1)
-    if (last) last.code ??= code
+    this.#attempts.end(code)
+    return { sample: this.#sample, code, message, attempts: [...this.#attempts.all] }
   }
 
   /**
@@ -210,8 +194,8 @@ export class CallRecorder implements RecordedModel {
    * @param lost - Other samples of the record, which gave no output.
    */
   provenance(failure: string | null = null, lost: readonly LostSample[] = []): Provenance | null {
-    if (this.#attempts.length === 0) return null
-    if (failure) this.#fail(failure)
+    if (this.tries === 0) return null
+    if (failure) this.#attempts.end(failure)
     const { stage, configuration, prompt, model, snapshot } = this.#ports.binding
     return {
       operator: stage.name,
@@ -226,30 +210,11 @@ export class CallRecorder implements RecordedModel {
       demonstrations: [...this.demonstrations],
       seed: this.#input.id ?? '',
       sample: this.#sample,
-      attempts: this.#attempts,
-      usage: sumUsage(this.#attempts),
-      costUsd: sumCost(this.#attempts),
-      latencyMs: this.#attempts.reduce((sum, attempt) => sum + attempt.latencyMs, 0),
+      ...this.#attempts.told,
       time: this.#ports.clock.now(),
       input: this.#input,
       lost: [...lost],
     }
-  }
-}
-
-function newAttempt(changed: string | null, replyTokens: number | null, contextTokens: number | null): Attempt {
-  return {
-    code: null,
-    finishReason: null,
-    usage: null,
-    latencyMs: 0,
-    changed,
-    rejectedReply: null,
-    replyTokens,
-    contextTokens,
-    fromCache: false,
-    costUsd: null,
-    endpoint: null,
   }
 }
 
@@ -259,21 +224,4 @@ function toldContext(answer: string): number | null {
     answer,
   )
   return found?.[1] ? Number(found[1]) : null
-}
-
-function sumUsage(attempts: readonly Attempt[]): Usage {
-  const sum: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 }
-  for (const { usage } of attempts) {
-    sum.promptTokens += usage?.promptTokens ?? 0
-    sum.cachedTokens += usage?.cachedTokens ?? 0
-    sum.completionTokens += usage?.completionTokens ?? 0
-  }
-  return sum
-}
-
-/** A failed call costs nothing that anybody tells of. */
-function sumCost(attempts: readonly Attempt[]): number | null {
-  const answered = attempts.filter(({ finishReason }) => finishReason !== null)
-  if (answered.some(({ costUsd }) => costUsd === null)) return null
-  return answered.reduce((sum, { costUsd }) => sum + (costUsd ?? 0), 0)
 }

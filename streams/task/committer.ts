@@ -5,10 +5,9 @@ import { partitionOf } from '../chain/topology.ts'
 import type { Clock } from '../clock.ts'
 import type { Claim, Transport } from '../transports/transport.ts'
 import { OpeningWindow } from './opening-window.ts'
+import { type Completed, OutcomeQueue } from './outcome-queue.ts'
 import { Pace } from './pace.ts'
 import type { Position } from './position.ts'
-import type { Outcome } from './record-worker.ts'
-import type { RetryRequest } from './retry-requests.ts'
 import { Slots } from './slots.ts'
 import { count, emptyCounters, finished } from './task-record.ts'
 
@@ -18,14 +17,6 @@ const fullRecords = 200
 const lingerMs = { shortest: 10, longest: 250 }
 /** Share of the time that it took which it may wait: of a model call nobody notices it, and each commit has its price. */
 const lingerShare = 0.1
-
-/** An outcome on its way into a commit. */
-export interface Completed extends Outcome {
-  position: Position
-  offset: number
-  /** For a dead letter put back to work, whose input is not taken anew. Null for a first outcome. */
-  request: RetryRequest | null
-}
 
 export interface CommitterPorts {
   claim: Claim
@@ -57,10 +48,7 @@ export class Committer {
   readonly #ports: CommitterPorts
   #counters: Counters
   #taken: number
-  #completed: Completed[] = []
-  #completedBytes = 0
-  /** Places of the inputs whose outputs are not written yet, in order; empty unless order is asked for. */
-  readonly #order: string[] = []
+  readonly #queue: OutcomeQueue
   #flushed: Promise<void> = Promise.resolve()
   /** Flushes asked for and not ended. */
   #flushes = 0
@@ -81,6 +69,7 @@ export class Committer {
     // What was in flight at the last commit is taken again.
     this.#taken = finished(this.#counters)
     this.turn = ports.index ? new Slots(1) : null
+    this.#queue = new OutcomeQueue(ports.ordered)
     this.#pace = new Pace(ports.clock.now(), this.#taken)
   }
 
@@ -95,30 +84,29 @@ export class Committer {
   }
 
   get isIdle(): boolean {
-    return this.#completed.length === 0 && this.#flushes === 0
+    return this.#queue.size === 0 && this.#flushes === 0
   }
 
   /** Whether to commit before more is worked: what a stage with state has completed goes into one commit. */
   get isFull(): boolean {
-    return this.#completedBytes > this.#ports.transport.limits.maxCommitBytes / 2
+    return this.#queue.bytes > this.#ports.transport.limits.maxCommitBytes / 2
   }
 
   /** Counts an input as taken, unless it is another task's. */
-  take({ topic }: Position, offset: number, isForwarded = false): void {
+  take(position: Position, offset: number, isForwarded = false): void {
     if (!isForwarded) this.#taken++
-    if (this.#ports.ordered) this.#order.push(placeOf(topic, offset))
+    this.#queue.expect(position, offset)
   }
 
   /** @param workedMs - How long it took. */
   add(completed: Completed, workedMs = 0): void {
-    this.#completed.push(completed)
-    this.#completedBytes += bytesOf(completed)
+    this.#queue.add(completed)
     void this.#flushSoon(workedMs)
   }
 
   async #flushSoon(workedMs: number): Promise<void> {
     if (this.#lingering) return
-    if (this.#completed.length < fullRecords) {
+    if (this.#queue.size < fullRecords) {
       this.#lingering = true
       // With state nothing is worked during a commit: as long as one takes, so long may be worked for the next.
       const wanted = this.turn ? this.#commitMs : workedMs * lingerShare
@@ -181,7 +169,9 @@ export class Committer {
     while (!this.#failed) {
       await this.turn?.acquire()
       try {
-        const chunk = this.#nextChunk()
+        const { maxCommitBytes, commitRecords = fullRecords } = this.#ports.transport.limits
+        // With state all at once: the index confirms everything that it holds.
+        const chunk = this.#ports.index ? this.#queue.takeAll() : this.#queue.take(commitRecords, maxCommitBytes)
         if (chunk.length === 0) return
         await this.#commit(chunk)
         this.#ports.index?.confirm()
@@ -194,46 +184,6 @@ export class Committer {
         this.turn?.release()
       }
     }
-  }
-
-  /** The next outcomes to commit: bounded in number and in bytes a partition; with state, always all of them. */
-  #nextChunk(): Completed[] {
-    const ready = this.#ports.ordered ? this.#inOrder() : this.#completed
-    const { maxCommitBytes, commitRecords = fullRecords } = this.#ports.transport.limits
-    const bytes = new Map<string, number>()
-    let most = 0
-    let taken = 0
-    for (const { messages } of ready) {
-      for (const { topic, partition, key, value } of messages) {
-        const place = `${topic}/${partition}`
-        const sum = (bytes.get(place) ?? 0) + key.length + (value?.length ?? 0)
-        bytes.set(place, sum)
-        if (sum > most) most = sum
-      }
-      const isFull = taken >= commitRecords || most > maxCommitBytes
-      if (isFull && taken > 0 && !this.#ports.index) break
-      taken++
-    }
-    const chunk = ready.slice(0, taken)
-    if (ready === this.#completed) this.#completed = ready.slice(taken)
-    else {
-      const gone = new Set(chunk)
-      this.#completed = this.#completed.filter(completed => !gone.has(completed))
-    }
-    this.#completedBytes -= chunk.reduce((sum, completed) => sum + bytesOf(completed), 0)
-    return chunk
-  }
-
-  /** Retries, and those others that no open record stands before. */
-  #inOrder(): Completed[] {
-    const ready = this.#completed.filter(({ request }) => request !== null)
-    const byPlace = new Map(this.#completed.map(done => [placeOf(done.position.topic, done.offset), done]))
-    for (const place of this.#order) {
-      const completed = byPlace.get(place)
-      if (!completed) break
-      ready.push(completed)
-    }
-    return ready
   }
 
   async #commit(chunk: readonly Completed[]): Promise<void> {
@@ -279,16 +229,6 @@ export class Committer {
     this.#made = made
     this.#pace.note(time, finished(counters))
     for (const position of positions) position.trim()
-    if (this.#order.length === 0) return
-    const done = new Set(chunk.map(({ position, offset }) => placeOf(position.topic, offset)))
-    while (done.has(this.#order[0] ?? '')) this.#order.shift()
+    this.#queue.committed(chunk)
   }
-}
-
-function placeOf(topic: string, offset: number): string {
-  return `${topic}/${offset}`
-}
-
-function bytesOf({ messages }: Outcome): number {
-  return messages.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0)
 }

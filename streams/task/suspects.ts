@@ -1,5 +1,5 @@
 import { SituError } from '../../schemas/errors.ts'
-import type { Completed } from './committer.ts'
+import type { Completed } from './outcome-queue.ts'
 
 /** Unknown errors in a row that end the stage. */
 const bugsInARow = 10

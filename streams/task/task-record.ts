@@ -1,5 +1,5 @@
 import type { Counters, Spent, Task } from '../../schemas/records.ts'
-import type { Outcome } from './record-worker.ts'
+import type { Outcome } from './outcome.ts'
 
 export function emptyCounters(): Counters {
   return { in: 0, done: 0, out: 0, dropped: {}, failed: {}, retried: 0, inFlight: 0, spent: [] }

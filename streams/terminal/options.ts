@@ -30,7 +30,7 @@ interface JsonSchema {
   unit?: string
 }
 
-export function kebab(name: string): string {
+function kebab(name: string): string {
   return name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
 }
 
@@ -58,8 +58,9 @@ function factsOf(json: JsonSchema, item: JsonSchema): string {
   else if (bounded(item.minimum)) facts.push(`at least ${item.minimum}`)
   else if (bounded(item.exclusiveMinimum)) facts.push(`more than ${item.exclusiveMinimum}`)
   if (json.unit) facts.push(json.unit)
-  const isEmpty = json.default === undefined || (Array.isArray(json.default) && json.default.length === 0)
-  if (!isEmpty && json.default !== false) facts.push(`default ${String(json.default)}`)
+  const given = json.default
+  const isEmpty = given === undefined || (typeof given === 'object' && Object.keys(given ?? {}).length === 0)
+  if (!isEmpty && given !== false) facts.push(`default ${String(given)}`)
   return facts.join('; ')
 }
 

@@ -130,8 +130,17 @@ export interface Membership {
   leave(): Promise<void>
 }
 
+/** What a transport counts of itself since it was opened, in the words of its metrics. */
+export interface TransportMetrics {
+  readonly rebalances?: number
+  readonly restarts?: number
+  readonly commitRetries?: number
+}
+
 export interface Transport {
   readonly name: 'memory' | 'embedded' | 'kafka'
+  /** Left out where there is nothing to count. */
+  readonly metrics?: TransportMetrics
   readonly limits: {
     /** Largest key + value of one message. */
     maxMessageBytes: number

@@ -2,7 +2,7 @@
  * What a call costs beside the model: `situ run situate instruct` on documents that are there already, beside what one
  * writes without Situ, (a) with the `openai` package and (b) with bare fetch: the same documents, messages and replies.
  */
-import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { compose, promptOptions } from '../../operators/composition.ts'
 import { builtInSnapshot } from '../../operators/demonstrations.ts'
@@ -33,7 +33,12 @@ export async function run(options: ScriptOptions): Promise<void> {
   const folder = temporaryFolder()
   try {
     const figures: Figure[] = []
-    for (const load of loadsOf(options)) figures.push(...(await measureLoad(folder, load)))
+    for (const load of loadsOf(options)) {
+      // Loads of as many documents would work the same data, the second one without a call.
+      const own = join(folder, String(load.latencyMs))
+      mkdirSync(own)
+      figures.push(...(await measureLoad(own, load)))
+    }
     report('calls', figures, options)
   } finally {
     removeFolder(folder)

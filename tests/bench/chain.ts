@@ -22,7 +22,9 @@ export async function run(options: ScriptOptions): Promise<void> {
   const folder = temporaryFolder()
   try {
     const pool = sentencesOf(readDocuments(3_000))
-    const startUp = await mustSitu(['run', 'extract', '--data', join(folder, 'empty')])
+    const empty = join(folder, 'empty')
+    await mustSitu(['ingest', '-', '--data', empty], { input: '' })
+    const startUp = await mustSitu(['run', 'extract', '--data', empty])
     const real = await measure(folder, 'real', readDocuments(small), startUp)
     const few = await measure(folder, 'few', generateDocuments(small, pool, 1), startUp)
     const many = await measure(folder, 'many', generateDocuments(large, pool, 2), startUp)

@@ -2,8 +2,8 @@
  * An endpoint that goes down and comes back: calls wait, no record pays for it. Also one that never answers, and a
  * second one that steps in.
  */
-import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { freePorts } from '../services/ports.ts'
 import { FakeModelProcess, type LoggedCall } from '../support/fake-model.ts'
 import { type Figure, report, type ScriptOptions } from '../support/figures.ts'
 import { elapsed, firstCall, killAll, perSecond, withModels } from '../support/model-runs.ts'
@@ -171,7 +171,8 @@ async function neverAnswered(options: ScriptOptions): Promise<void> {
         await fake.stop()
       }
     }
-    figures.push(...(await endFigures('no server', folder, `http://127.0.0.1:${await freePort()}/v1`)))
+    const [port] = await freePorts(1)
+    figures.push(...(await endFigures('no server', folder, `http://127.0.0.1:${port}/v1`)))
     const { topics } = JSON.parse((await mustSitu(['topics', '--json', ...ground.flags])).stdout)
     figures.push({ name: 'dead letters', value: topics.failed.records, goal: { most: 0 } })
     report('outage never answered', figures, options)
@@ -257,12 +258,4 @@ function failedTries(lines: readonly LogLine[]): { begin: number; end: number }[
 
 function logOf(stderr: string): LogLine[] {
   return stderr.split('\n').flatMap(line => (line.startsWith('{') ? [JSON.parse(line)] : []))
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise(resolve => server.close(resolve))
-  return port
 }

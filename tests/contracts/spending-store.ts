@@ -11,6 +11,30 @@ export interface SpendingStoreFixture {
   close(): Promise<void>
 }
 
+/** A fixture whose stores go by a clock that stands still until it is moved. */
+export function fixtureOf(
+  open: (now: () => number) => Promise<SpendingStore>,
+  remove: () => void = () => {},
+): SpendingStoreFixture {
+  let time = 1_700_000_000_000
+  const opened: SpendingStore[] = []
+  return {
+    open: async () => {
+      const store = await open(() => time)
+      opened.push(store)
+      return store
+    },
+    pass: async ms => {
+      time += ms
+    },
+    now: async () => time,
+    close: async () => {
+      for (const store of opened) await store.close()
+      remove()
+    },
+  }
+}
+
 export const keyOf = (index: number): string => index.toString(16).padStart(32, '0')
 
 export function paidReply(text: string, changed: Partial<PaidReply> = {}): PaidReply {

@@ -4,7 +4,7 @@ import { createTokenizer } from '../../operators/gpt-tokenizer.ts'
 import type { ModelKind, ModelRequest } from '../../operators/model.ts'
 import type { Context, Operator } from '../../operators/operator.ts'
 import { Prompt } from '../../operators/prompt.ts'
-import type { Document, Provenance, Situation } from '../../schemas/records.ts'
+import type { Deduped, Document, Provenance, Situation } from '../../schemas/records.ts'
 
 export const tokenizer = createTokenizer()
 export const snapshot = builtInSnapshot()
@@ -41,6 +41,20 @@ export const situation: Situation = {
   },
   ...fields,
   provenance: {} as Provenance,
+}
+
+/** An instruction that was kept, as the operators behind it get it. */
+export const deduped: Deduped = {
+  id: 'deduped-1',
+  text: 'The river freezes early this year: by which signs do I stop the ferry, and whom do I tell first?',
+  thought: 'The ice decides.',
+  language: null,
+  document: { id: 'document-1', url: 'https://example.org/ice', title: 'Ice', language: 'en' },
+  situation: null,
+  source: null,
+  checks: null,
+  provenance: { operator: 'instruct', model: 'stand-in' } as Provenance,
+  input: { id: 'i', topic: 'instruction', partition: 0, offset: 7 },
 }
 
 export function builtInPrompt({ name, prompt }: Pick<Operator, 'name' | 'prompt'>): Prompt {

@@ -5,25 +5,13 @@ import { moderate, moderationOf } from '../../operators/moderate.ts'
 import { Drop } from '../../operators/operator.ts'
 import { Prompt } from '../../operators/prompt.ts'
 import { scoreInstruction } from '../../operators/score.ts'
-import type { Deduped, Moderated, Provenance } from '../../schemas/records.ts'
-import { builtInPrompt, record, tokenizer } from './fake-context.ts'
+import type { Deduped, Moderated } from '../../schemas/records.ts'
+import { builtInPrompt, deduped, record, tokenizer } from './fake-context.ts'
 
 const prompt = builtInPrompt(moderate)
-const text = 'My neighbour parks on the ferry ramp. Which sign may I put up, and whom do I have to ask first?'
-const deduped: Deduped = {
-  id: 'deduped-1',
-  text,
-  thought: 'The ramp decides.',
-  language: null,
-  document: { id: 'document-1', url: 'https://example.org/ice', title: 'Ice', language: 'en' },
-  situation: null,
-  source: null,
-  checks: null,
-  provenance: { operator: 'instruct', model: 'stand-in' } as Provenance,
-  input: { id: 'i', topic: 'instruction', partition: 0, offset: 7 },
-}
+const { text } = deduped
 const { id: _id, input: _input, ...fields } = deduped
-const reason = 'It asks for a sign and for whom to ask.'
+const reason = 'It asks for signs and for whom to tell.'
 
 interface Asked {
   options?: object

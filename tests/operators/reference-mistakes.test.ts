@@ -10,7 +10,6 @@ import { instructionReply } from '../../operators/instruct.ts'
 import type { Model, ModelReply, ModelRequest } from '../../operators/model.ts'
 import { judgementReply } from '../../operators/moderate/answers.ts'
 import { hazards } from '../../operators/moderate/hazards.ts'
-import type { Operator } from '../../operators/operator.ts'
 import { readReply } from '../../operators/reply.ts'
 import { choiceReply } from '../../operators/retrieve.ts'
 import { scoresReply } from '../../operators/score.ts'
@@ -19,6 +18,7 @@ import { writtenReply } from '../../operators/write.ts'
 import { type Counters, schemas } from '../../schemas/records.ts'
 import { bindStages } from '../../streams/bind.ts'
 import { chooseStages, firstLine } from '../../streams/chain/main-line.ts'
+import { anyOperator } from '../../streams/chain/topology.ts'
 import { readConfig } from '../../streams/config/config.ts'
 import { StandIn } from '../../streams/models/stand-in.ts'
 import { Run } from '../../streams/run.ts'
@@ -30,9 +30,7 @@ import { removeFolder, temporaryFolder } from '../support/situ.ts'
 import { workWholeLine, writeRealInstructions } from '../support/whole-line.ts'
 import { builtInPrompt, fields, snapshot, tokenizer } from './fake-context.ts'
 
-const drawing = Object.values(operators as unknown as Record<OperatorName, Operator>).filter(
-  operator => operator.demonstrations,
-)
+const drawing = Object.values(anyOperator).filter(operator => operator.demonstrations)
 
 /** The reply of each model operator. */
 const replies: Readonly<Partial<Record<OperatorName, z.ZodType>>> = {
@@ -48,7 +46,7 @@ const replies: Readonly<Partial<Record<OperatorName, z.ZodType>>> = {
   attribute: attributionReply,
 }
 
-const asking = (Object.values(operators) as unknown as Operator[]).filter(({ prompt }) => prompt)
+const asking = Object.values(anyOperator).filter(({ prompt }) => prompt)
 const folder = temporaryFolder()
 afterAll(() => removeFolder(folder))
 

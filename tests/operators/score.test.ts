@@ -1,19 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { Drop } from '../../operators/operator.ts'
-import { scoreInstruction, scoreReal, scoresReply } from '../../operators/score.ts'
-import type { Deduped, Distinct, Provenance } from '../../schemas/records.ts'
-import { builtInPrompt, record, snapshot, tokenizer } from './fake-context.ts'
+import { criteria, scoreInstruction, scoreReal, scoresReply } from '../../operators/score.ts'
+import type { Distinct } from '../../schemas/records.ts'
+import { builtInPrompt, deduped, record, snapshot, tokenizer } from './fake-context.ts'
 
 const prompt = builtInPrompt(scoreInstruction)
-const criteria = [
-  'specificity',
-  'domainKnowledge',
-  'complexity',
-  'problemSolving',
-  'creativity',
-  'technicalAccuracy',
-  'realWorldApplication',
-] as const
 type Criterion = (typeof criteria)[number]
 
 /** A reply in which all criteria are met but the given ones. */
@@ -26,20 +17,7 @@ function verdicts(missed: readonly Criterion[] = [], met: unknown = 1, unmet: un
   )
 }
 
-const text = 'The river freezes early this year: by which signs do I stop the ferry, and whom do I tell first?'
-const input = { id: 'i', topic: 'instruction', partition: 0, offset: 7 }
-const deduped: Deduped = {
-  id: 'deduped-1',
-  text,
-  thought: 'The ice decides.',
-  language: null,
-  document: { id: 'document-1', url: 'https://example.org/ice', title: 'Ice', language: 'en' },
-  situation: null,
-  source: null,
-  checks: null,
-  provenance: { operator: 'instruct', model: 'stand-in' } as Provenance,
-  input,
-}
+const { text, input } = deduped
 const distinct: Distinct = {
   id: 'distinct-1',
   text,

@@ -314,7 +314,7 @@ describe('two runs on one folder', () => {
   it('share the work: the second names what is held', async () => {
     const target = copyOfData('shared')
     const first = new Situ(['run', '--follow', '--model', 'stand-in', '--log-level', 'debug', '--data', target])
-    while (first.stderr.split('"task taken"').length < 6) await new Promise(resolve => setTimeout(resolve, 10))
+    await first.printed(({ stderr }) => stderr.split('"task taken"').length >= 6)
     const { code, stdout } = await situ(['run', '--model', 'stand-in', '--data', target])
     expect([code, stdout]).toEqual([0, expect.stringContaining('held by another worker: main-extract-0')])
     expect(stdout).toContain('no task was free')

@@ -1,46 +1,17 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { dirname, join } from 'node:path'
-import { gzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { hasSharedData, sharedData } from '../support/documents.ts'
-import { mustSitu, removeFolder, Situ, situ, temporaryFolder } from '../support/situ.ts'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { longText, page } from '../support/pages.ts'
+import { linesOf, mustSitu, Situ, situ } from '../support/situ.ts'
+import { testFolder } from '../support/test-folder.ts'
+import { until } from '../support/until.ts'
 
-let folder: string
-let demo: string
+const path = testFolder()
+const demo = path('demo')
 
 beforeAll(async () => {
-  folder = temporaryFolder()
-  demo = join(folder, 'demo')
   await mustSitu(['demo', '--data', demo])
 }, 120_000)
-
-afterAll(() => removeFolder(folder))
-
-function path(name: string, content?: string | Buffer): string {
-  const file = join(folder, name)
-  if (content !== undefined) writeFileSync(file, content)
-  return file
-}
-
-async function linesOf(words: readonly string[]): Promise<Record<string, never>[]> {
-  const { stdout } = await mustSitu(words)
-  return stdout
-    .split('\n')
-    .filter(line => line !== '')
-    .map(line => JSON.parse(line))
-}
-
-const page = (text: string, more: object = {}) => JSON.stringify({ url: 'https://example.org/a', text, ...more })
-const longText = (topic: string) =>
-  Array.from(
-    { length: 20 },
-    (_, number) => `The ${topic} was measured ${number} times before noon, and ${number + 3} after it.`,
-  ).join(' ')
-
-async function waitFor(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise(resolve => setTimeout(resolve, 10))
-}
 
 describe('situ demo', () => {
   it('ends with at least 20 instructions, tells that the stand-in is no language model, and its sums hold', async () => {
@@ -120,7 +91,7 @@ describe('situ tap', () => {
 
   it('ends quietly when its reader goes away', async () => {
     const tap = new Situ(['tap', 'page', '--follow', '--data', demo])
-    await waitFor(() => tap.stdout.length > 0)
+    await tap.printed(({ stdout }) => stdout.length > 0)
     tap.child.stdout?.destroy()
     await mustSitu(['ingest', path('wake.txt', longText('wake')), '--data', demo])
     const { code, stderr } = await tap.done
@@ -147,9 +118,14 @@ describe('situ tap', () => {
 })
 
 describe('situ trace', () => {
+  async function firstInstruction(): Promise<string> {
+    const words = ['tap', 'instruction', '--limit', '1', '--data', demo]
+    const [line] = await linesOf<{ value: { id: string } }>(words)
+    return line?.value.id ?? ''
+  }
+
   it('shows the way back to the page and forward to what became of it', async () => {
-    const [line] = await linesOf(['tap', 'instruction', '--limit', '1', '--data', demo])
-    const { id } = (line as unknown as { value: { id: string } }).value
+    const id = await firstInstruction()
     const { back, record, forward } = JSON.parse((await mustSitu(['trace', id, '--json', '--data', demo])).stdout)
     expect(back.map(({ topic }: { topic: string }) => topic)).toEqual(['page', 'article', 'document', 'situation'])
     expect(record).toMatchObject({ topic: 'instruction', id })
@@ -159,223 +135,18 @@ describe('situ trace', () => {
   })
 
   it('makes the messages again as they were sent', async () => {
-    const [line] = await linesOf(['tap', 'instruction', '--limit', '1', '--data', demo])
-    const { id } = (line as unknown as { value: { id: string } }).value
+    const id = await firstInstruction()
     const { code, stdout, stderr } = await situ(['trace', id, '--prompt', '--data', demo])
     expect([code, stderr]).toEqual([0, ''])
     expect(JSON.parse(stdout)).toMatchObject([{ role: 'system' }, { role: 'user' }])
   })
 })
 
-describe('situ run', () => {
-  it('needs a model for some operators, names the stand-in, and needs none for extract', async () => {
-    const data = path('needs')
-    await mustSitu(['ingest', path('one.txt', longText('river')), '--data', data])
-    expect(await situ(['run', '--data', data])).toMatchObject({
-      code: 2,
-      stderr: expect.stringContaining('--model stand-in'),
-    })
-    await mustSitu(['run', 'extract', '--data', data])
-  })
-
-  it('stops where a prompt has changed, shows both hashes, and an old record still tells what was sent', async () => {
-    const data = path('changed')
-    await mustSitu(['ingest', path('lake.txt', longText('lake')), '--data', data])
-    await mustSitu(['run', '--model', 'stand-in', '--data', data])
-    const { stdout: text } = await mustSitu(['prompt', 'show', 'instruct', '--data', data])
-    const before = /hash ([0-9a-f]{32})/.exec(text)?.[1] ?? ''
-    const prompt = path('instruct.md', text.replace('You write the message', 'You write one message'))
-    const copy = path('copy.md', text)
-    await mustSitu(['run', '--model', 'stand-in', '--data', data, '--prompt', `instruct=${copy}`])
-    const words = ['run', '--model', 'stand-in', '--data', data, '--prompt', `instruct=${prompt}`]
-    const { code, stderr } = await situ(words)
-    expect(code).toBe(2)
-    expect(stderr).toContain(before)
-    expect(stderr).toMatch(/prompt was "[0-9a-f]{32}", is "[0-9a-f]{32}"/)
-    expect(stderr).toContain('--accept-change')
-    const [old] = await linesOf(['tap', 'instruction', '--data', data])
-    await mustSitu(['ingest', path('sea.txt', longText('sea')), '--data', data])
-    await mustSitu([...words, '--accept-change'])
-    const { id } = (old as unknown as { value: { id: string } }).value
-    expect((await mustSitu(['trace', id, '--prompt', '--data', data])).stdout).toContain('You write the message')
-    const [, made] = await linesOf(['tap', 'instruction', '--data', data])
-    const { id: newer } = (made as unknown as { value: { id: string } }).value
-    expect((await mustSitu(['trace', newer, '--prompt', '--data', data])).stdout).toContain('You write one message')
-  })
-
-  it('does not take concurrency, order or latency for a change', async () => {
-    const words = ['run', '--model', 'stand-in', '--data', demo, '--concurrency', '3', '--ordered']
-    expect(await situ(words, { env: { SITU_STAND_IN_LATENCY_MS: '1' } })).toMatchObject({ code: 0 })
-  })
-
-  it('gives the same ids in every topic with --ordered on fresh folders', async () => {
-    const ids: string[][] = []
-    const input = path(
-      'ordered.jsonl',
-      Array.from({ length: 40 }, (_, number) => `${page(`${longText(`stone ${number % 30}`)} ${number % 30}`)}\n`).join(
-        '',
-      ),
-    )
-    for (const name of ['first', 'second']) {
-      const data = path(name)
-      await mustSitu(['ingest', input, '--data', data])
-      await mustSitu(['run', '--model', 'stand-in', '--ordered', '--data', data], {
-        env: { SITU_STAND_IN_LATENCY_MS: '20' },
-      })
-      const found: string[] = []
-      for (const topic of ['page', 'article', 'document', 'situation', 'instruction', 'deduped', 'dropped']) {
-        for (const line of await linesOf(['tap', topic, '--fields', 'topic,key', '--data', data]))
-          found.push(JSON.stringify(line))
-      }
-      ids.push(found)
-    }
-    expect(ids[0]?.length).toBeGreaterThan(150)
-    expect(ids[1]).toEqual(ids[0])
-  })
-
-  it.each([
-    ['SIGINT', 130],
-    ['SIGTERM', 0],
-  ] as const)('drains on %s and exits %d, and the next run does the rest', async (signal, wanted) => {
-    const data = path(signal)
-    const input = path(
-      `${signal}.jsonl`,
-      Array.from({ length: 30 }, (_, number) => `${page(longText(`hill ${number}`))}\n`).join(''),
-    )
-    await mustSitu(['ingest', input, '--data', data])
-    const running = new Situ(['run', '--model', 'stand-in', '--log-level', 'debug', '--data', data], {
-      env: { SITU_STAND_IN_LATENCY_MS: '300' },
-    })
-    await waitFor(() => running.stderr.includes('"model call"'))
-    running.child.kill(signal)
-    const { code, stderr } = await running.done
-    expect([code, code === wanted ? '' : stderr.slice(-2000)]).toEqual([wanted, ''])
-    expect(stderr.split('"model reply"').length).toBe(stderr.split('"model call"').length)
-    await mustSitu(['run', '--model', 'stand-in', '--data', data])
-    const { topics, conservation } = JSON.parse(
-      (await mustSitu(['topics', '--verify', '--json', '--data', data])).stdout,
-    )
-    expect([topics.instruction.records, conservation]).toEqual([30, 'ok'])
-  })
-
-  it('has one line for a port that answers nothing, exits 1 and loses nothing', async () => {
-    const data = path('closed')
-    const port = await freePort()
-    await mustSitu(['ingest', path('closed.txt', longText('port')), '--data', data])
-    const env = { OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1`, OPENAI_API_KEY: 'sk-secret-of-the-test' }
-    const { code, stderr } = await situ(['run', '--yes', '--model', 'any', '--backoff-ms', '10', '--data', data], {
-      env,
-    })
-    expect(code).toBe(1)
-    expect(stderr.match(/^situ: /gm)).toHaveLength(1)
-    expect(stderr).toContain('MODEL_NEVER_ANSWERED')
-    expect(stderr).not.toContain('sk-secret')
-    const { topics, conservation } = JSON.parse((await mustSitu(['topics', '--json', '--data', data])).stdout)
-    expect([topics.failed.records, conservation]).toEqual([0, 'ok'])
-    await mustSitu(['run', '--model', 'stand-in', '--accept-change', '--data', data])
-  })
-})
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
-
-describe('situ ingest', () => {
-  it('says so where the globs match nothing', async () => {
-    const input = path('lines.jsonl', page('one'))
-    const words = ['ingest', dirname(input), '--include', '**/*.nothing', '--data', path('nothing')]
-    const { code, stdout } = await situ(words)
-    expect([code, stdout]).toEqual([0, expect.stringContaining('does **/*.nothing match a file?')])
-  })
-
-  it('counts what is there already, and keeps one page of equal content', async () => {
-    const data = path('repeat')
-    const input = path(
-      'repeat.jsonl',
-      [page('one', { url: 'https://example.org/1' }), page('one'), page('two')].join('\n'),
-    )
-    expect((await mustSitu(['ingest', input, '--data', data])).stdout).toContain(
-      '3 read: 2 new, 1 already there, 0 failed',
-    )
-    expect((await mustSitu(['ingest', input, '--data', data])).stdout).toContain(
-      '3 read: 0 new, 3 already there, 0 failed',
-    )
-    const pages = await linesOf(['tap', 'page', '--data', data])
-    expect(pages).toHaveLength(2)
-    expect(pages[0]).toMatchObject({ value: { url: 'https://example.org/1' } })
-  })
-
-  it('keeps what it can read of bad input, names the rest, and exits 1 with --strict', async () => {
-    const data = path('bad')
-    const bad = path('bad.jsonl', `${page('good one')}\nnot json\n${page('good two')}\n`)
-    const cut = path('cut.jsonl.gz', gzipSync(`${page('good three')}\n`.repeat(50)).subarray(0, 60))
-    const binary = path('binary.bin', Buffer.from([0x7f, 0x45, 0x4c, 0x46, 0, 1, 2, 3]))
-    const latin = path('latin.txt', Buffer.from('caf\xe9 au lait', 'latin1'))
-    const words = ['ingest', bad, cut, binary, latin, '--data', data]
-    const { code, stdout, stderr } = await situ(words)
-    expect(code).toBe(0)
-    expect(stdout).toContain('4 failed')
-    expect(stderr).toContain('bad.jsonl line 2')
-    const letters = await linesOf(['failed', 'list', '--json', '--data', data])
-    expect(letters.map(({ code }) => code).sort()).toEqual([
-      'INPUT_CUT',
-      'INPUT_MALFORMED',
-      'INPUT_NOT_TEXT',
-      'INPUT_NOT_UTF8',
-    ])
-    // The faults stand already: for --strict they are faults all the same.
-    expect(await situ([...words, '--strict'])).toMatchObject({ code: 1 })
-    expect(JSON.parse((await mustSitu(['topics', '--json', '--data', data])).stdout)).toMatchObject({
-      conservation: 'ok',
-    })
-  })
-
-  it('exits 1 for a path that is not there, and reads the others', async () => {
-    const data = path('missing')
-    const good = path('good.txt', 'Some text.')
-    const { code, stdout, stderr } = await situ(['ingest', path('nowhere.jsonl'), good, '--data', data])
-    expect([code, stdout]).toEqual([1, expect.stringContaining('1 new')])
-    expect(stderr).toContain('nowhere.jsonl')
-  })
-
-  it('writes nothing in a dry run', async () => {
-    const data = path('dry')
-    const { stdout } = await mustSitu(['ingest', path('dry.txt', 'Some text.'), '--dry-run', '--data', data])
-    expect(stdout).toContain('1 read')
-    expect(existsSync(data)).toBe(false)
-  })
-
-  it.skipIf(!hasSharedData)(
-    'reads the saved pages with their titles (left out where the shared data is not there)',
-    async () => {
-      const data = path('web')
-      await mustSitu(['ingest', join(sharedData, 'web'), '--include', '**/source.html.gz', '--data', data])
-      await mustSitu(['run', 'extract', '--data', data])
-      const { topics, operators } = JSON.parse((await mustSitu(['topics', '--json', '--data', data])).stdout)
-      const { failed, dropped } = operators.extract
-      const total = (counts: Record<string, number>) => Object.values(counts).reduce((sum, count) => sum + count, 0)
-      expect(topics.article.records + total(dropped) + total(failed)).toBe(66)
-      const articles = await linesOf(['tap', 'article', '--fields', 'value.title,value.source', '--data', data])
-      const right = articles.filter(line => {
-        const { title, source } = (line as unknown as { value: { title: string; source: string } }).value
-        const wanted = JSON.parse(readFileSync(source.replace('source.html.gz', 'expected-metadata.json'), 'utf8'))
-        return typeof wanted.title === 'string' && wanted.title === title
-      })
-      expect(right.length).toBeGreaterThanOrEqual(60)
-    },
-  )
-})
-
 describe('several processes', () => {
   it('bring a line from a slow writer through the whole chain, and each ends well', async () => {
     const data = path('pipe')
     const ingest = new Situ(['ingest', '-', '--data', data])
-    await waitFor(() => existsSync(join(data, 'situ.db')))
-    await waitFor(async () => (await situ(['topics', '--data', data])).code === 0)
+    await until(async () => (await situ(['topics', '--data', data])).code === 0)
     const run = new Situ(['run', '--follow', '--model', 'stand-in', '--data', data])
     const tap = new Situ(['tap', 'deduped', '--follow', '--data', data])
     const seconds: number[] = []
@@ -383,7 +154,7 @@ describe('several processes', () => {
       const lines = tap.stdout.split('\n').length
       const start = performance.now()
       ingest.child.stdin?.write(`${page(longText(topic))}\n`)
-      await waitFor(() => tap.stdout.split('\n').length > lines)
+      await tap.printed(({ stdout }) => stdout.split('\n').length > lines)
       seconds.push((performance.now() - start) / 1000)
     }
     // One of five may meet a busy machine.

@@ -379,7 +379,7 @@ describe('an endpoint that asks to wait', () => {
     const env = { OPENAI_BASE_URL: busy.url, OPENAI_API_KEY: key }
     const run = new Situ(['run', '--yes', '--model', 'any', '--log-level', 'debug', '--data', data], { env })
     await busy.arrived(1)
-    while (!run.stderr.includes('"model reply"')) await new Promise(resolve => setTimeout(resolve, 10))
+    await run.printed(({ stderr }) => stderr.includes('"model reply"'))
     run.child.kill('SIGINT')
     expect((await run.done).code).toBe(130)
     expect(busy.calls).toHaveLength(1)

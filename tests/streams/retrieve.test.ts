@@ -5,6 +5,7 @@ import type { Concept, Records } from '../../schemas/records.ts'
 import { bindStages, loadPrompt } from '../../streams/bind.ts'
 import { chooseStages, extendMainLine } from '../../streams/chain/main-line.ts'
 import type { Stage } from '../../streams/chain/topology.ts'
+import type { Clock } from '../../streams/clock.ts'
 import { type Config, readConfig } from '../../streams/config/config.ts'
 import { sentMessages } from '../../streams/inspect/sent-messages.ts'
 import type { Pipeline } from '../../streams/pipeline.ts'
@@ -224,6 +225,23 @@ describe('retrieve in a run', () => {
     await work(pipeline, bind(stage, config, source))
     expect(await readRecords(pipeline, 'dropped')).toMatchObject([{ reason: 'no_relevant_document' }])
     expect([source.asked, source.closed]).toEqual([3, 1])
+  })
+
+  it('waits another time for each record, so that they do not search again at once', async () => {
+    const config = configure()
+    const { pipeline, stage } = await begin([['ferry'], ['bread']], config)
+    const waits: number[] = []
+    const sleep: Clock['sleep'] = (ms, signal) => {
+      waits.push(ms)
+      return pipeline.clock.sleep(ms, signal)
+    }
+    const clock = { now: pipeline.clock.now, sleep }
+    const source = failing(2, new SituError('SEARCH_UNREACHABLE', 'busy'))
+    await work({ ...pipeline, clock }, bind(stage, config, source))
+    const { backoffMs } = defaults.retry
+    const beforeSecond = waits.filter(ms => ms > backoffMs / 2 && ms <= backoffMs)
+    expect(beforeSecond).toHaveLength(2)
+    expect(beforeSecond[0]).not.toBe(beforeSecond[1])
   })
 
   it('makes a dead letter of one that never passes, and ends the run where the search refuses', async () => {

@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { ExactIndex } from '../../operators/dedup/exact-index.ts'
 import { drop } from '../../operators/operator.ts'
 import { SituError } from '../../schemas/errors.ts'
 import { readStatus } from '../../streams/inspect/status.ts'
 import { verify } from '../../streams/inspect/verify.ts'
-import { MemoryLog, type MemoryTransport } from '../../streams/transports/memory.ts'
+import { MemoryLog } from '../../streams/transports/memory.ts'
 import {
   type Apply,
   fasterClock,
@@ -15,6 +14,7 @@ import {
   toyStage,
   writeArticles,
 } from '../support/pipeline.ts'
+import { until } from '../support/until.ts'
 
 const texts = (count: number) => Array.from({ length: count }, (_, number) => `Text ${number} of the test.`)
 const pass: Apply = record => [toDocument(record)]
@@ -23,10 +23,6 @@ const pass: Apply = record => [toDocument(record)]
 function gate() {
   const { promise, resolve } = Promise.withResolvers<void>()
   return { opened: promise, open: resolve }
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise(resolve => setImmediate(resolve))
 }
 
 describe('Run', () => {
@@ -293,53 +289,6 @@ describe('drain', () => {
   })
 })
 
-describe('dead letters', () => {
-  async function askAgain(pipeline: Awaited<ReturnType<typeof memoryPipeline>>): Promise<void> {
-    for (const { id, operator, place, value, variant } of await readRecords(pipeline, 'failed')) {
-      if (!place) continue
-      const retry = pipeline.serde.encode('retry', { id, operator, place, value, variant })
-      await pipeline.transport.produce([{ topic: 'retry', partition: 0, key: id, value: retry.value }])
-    }
-  }
-
-  const failing = (code: 'MODEL_REPLY_INVALID' | 'MODEL_REPLY_CUT') =>
-    toyStage(record => {
-      if (record.text.includes(' 3 ')) throw new SituError(code, 'no')
-      return [toDocument(record)]
-    })
-
-  it('come back: the input is worked, the dead letter goes, and the sums hold', async () => {
-    const pipeline = await memoryPipeline()
-    await writeArticles(pipeline, texts(6))
-    await toyRun(pipeline, failing('MODEL_REPLY_INVALID')).work()
-    await askAgain(pipeline)
-    const { counters } = await toyRun(pipeline, toyStage(pass)).work()
-    expect(counters.toy).toMatchObject({ in: 6, done: 6, out: 6, dropped: {}, failed: {}, retried: 1, inFlight: 0 })
-    expect(await readRecords(pipeline, 'failed')).toEqual([])
-    expect(await readRecords(pipeline, 'document')).toHaveLength(6)
-  })
-
-  it('asked for twice are worked once', async () => {
-    const pipeline = await memoryPipeline()
-    await writeArticles(pipeline, texts(6))
-    await toyRun(pipeline, failing('MODEL_REPLY_INVALID')).work()
-    await askAgain(pipeline)
-    await askAgain(pipeline)
-    await toyRun(pipeline, toyStage(pass)).work()
-    expect(await readRecords(pipeline, 'document')).toHaveLength(6)
-  })
-
-  it('that fail again take the place of the first, with the new code', async () => {
-    const pipeline = await memoryPipeline()
-    await writeArticles(pipeline, texts(6))
-    await toyRun(pipeline, failing('MODEL_REPLY_INVALID')).work()
-    await askAgain(pipeline)
-    const { counters } = await toyRun(pipeline, failing('MODEL_REPLY_CUT')).work()
-    expect(counters.toy).toMatchObject({ in: 6, done: 5, failed: { MODEL_REPLY_CUT: 1 }, retried: 1 })
-    expect(await readRecords(pipeline, 'failed')).toMatchObject([{ code: 'MODEL_REPLY_CUT' }])
-  })
-})
-
 describe('configuration', () => {
   it('that differs from the one that wrote the topic stops the run, shows both, and can be accepted', async () => {
     const pipeline = await memoryPipeline()
@@ -354,76 +303,6 @@ describe('configuration', () => {
     await toyRun(pipeline, toyStage(pass), { configured: { minimum: 2 }, acceptChange: true }).work()
     await toyRun(pipeline, toyStage(pass), { configured: { minimum: 2 } }).work()
     expect(await readRecords(pipeline, 'document')).toHaveLength(4)
-  })
-})
-
-describe('a stage with state', () => {
-  const dedupe = toyStage(
-    (record, { id, index }) => {
-      const twin = index.insert(id, record.text)
-      return twin ? drop('unwanted', { twin: twin.id, similarity: twin.similarity }) : [toDocument(record)]
-    },
-    { createIndex: () => new ExactIndex() },
-  )
-
-  it('reads its index back after a restart', async () => {
-    const log = new MemoryLog()
-    const first = await memoryPipeline(log)
-    await writeArticles(first, ['same', 'other'])
-    await toyRun(first, dedupe).work()
-    await first.close()
-    const second = await memoryPipeline(log)
-    await writeArticles(second, ['same', 'third'])
-    await toyRun(second, dedupe).work()
-    expect((await readRecords(second, 'document')).map(({ text }) => text)).toEqual(['same', 'other', 'third'])
-    const [dropped] = await readRecords(second, 'dropped')
-    expect(dropped?.similarity).toBe(1)
-  })
-
-  it('keeps nothing of a batch whose commit failed', async () => {
-    const log = new MemoryLog()
-    const pipeline = await memoryPipeline(log)
-    await writeArticles(pipeline, ['a', 'b', 'a', 'c'])
-    const transport = pipeline.transport as MemoryTransport
-    const join = transport.join.bind(transport)
-    let commits = 0
-    transport.join = (tasks, assigned) =>
-      join(tasks, claim => {
-        const commit = claim.commit.bind(claim)
-        claim.commit = (messages, ...rest) => {
-          if (messages.length > 0 && commits++ === 0) throw new SituError('DISK_FULL', 'no space left')
-          return commit(messages, ...rest)
-        }
-        assigned(claim)
-      })
-    await expect(toyRun(pipeline, dedupe).work()).rejects.toMatchObject({ code: 'DISK_FULL' })
-    expect(await readRecords(pipeline, 'document')).toEqual([])
-    await toyRun(pipeline, dedupe).work()
-    expect((await readRecords(pipeline, 'document')).map(({ text }) => text)).toEqual(['a', 'b', 'c'])
-  })
-
-  it('does not take a record that could not be written for a kept one', async () => {
-    const pipeline = await memoryPipeline()
-    await writeArticles(pipeline, ['twice', 'TWICE'])
-    const stage = toyStage(
-      (record, { id, index }) => {
-        const twin = index.insert(id, record.text)
-        if (record.text === 'twice') throw new SituError('RECORD_TOO_LARGE', 'too large')
-        return twin ? drop('unwanted', { twin: twin.id }) : [toDocument(record)]
-      },
-      { createIndex: () => new ExactIndex() },
-    )
-    await toyRun(pipeline, stage).work()
-    expect(await readRecords(pipeline, 'document')).toMatchObject([{ text: 'TWICE' }])
-  })
-
-  it('refuses to begin at zero where its outputs are there already', async () => {
-    const pipeline = await memoryPipeline()
-    await writeArticles(pipeline, ['a'])
-    await toyRun(pipeline, dedupe).work()
-    const [task] = await readRecords(pipeline, 'task')
-    await pipeline.transport.produce([{ topic: 'task', partition: 0, key: task?.id ?? '', value: null }])
-    await expect(toyRun(pipeline, dedupe).work()).rejects.toMatchObject({ code: 'POSITION_LOST' })
   })
 })
 

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { ChangeSignal } from '../../streams/transports/change-signal.ts'
 
 const ownCli = join(import.meta.dirname, '../../streams/cli.ts')
 
@@ -34,6 +35,8 @@ export class Situ {
   readonly #start = performance.now()
   readonly #usage = { cpuSeconds: 0, peakMegabytes: 0 }
   readonly #timer: NodeJS.Timeout
+  readonly #output = new ChangeSignal()
+  #hasEnded = false
   readonly done: Promise<Finished>
 
   constructor(words: readonly string[], options: SituOptions = {}) {
@@ -44,19 +47,35 @@ export class Situ {
     this.child = spawn(process.execPath, [cli, ...words], { env: { ...clean, ...options.env }, cwd, ...user })
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text
+      this.#output.raise()
     })
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text
+      this.#output.raise()
     })
     if (options.input !== undefined) this.child.stdin?.end(options.input)
     this.#timer = setInterval(() => this.#sample(), 50)
     this.done = new Promise(resolve => {
       this.child.on('close', code => {
         clearInterval(this.#timer)
+        this.#hasEnded = true
+        this.#output.raise()
         const seconds = (performance.now() - this.#start) / 1000
         resolve({ code, stdout: this.stdout, stderr: this.stderr, seconds, ...this.#usage })
       })
     })
+  }
+
+  /**
+   * Resolves once what was printed so far is as wanted.
+   *
+   * @throws The process has ended without it.
+   */
+  async printed(isWanted: (output: Pick<Situ, 'stdout' | 'stderr'>) => boolean): Promise<void> {
+    while (!isWanted(this)) {
+      if (this.#hasEnded) throw new Error(`situ has ended without what was waited for:\n${this.stdout}\n${this.stderr}`)
+      await this.#output.wait(this.#output.count)
+    }
   }
 
   /** As last seen; 0 where the system does not tell. */
@@ -91,6 +110,15 @@ export async function mustSitu(
     throw new Error(`situ ${words.join(' ')} ended with ${finished.code}\n${finished.stdout}\n${finished.stderr}`)
   }
   return finished
+}
+
+/** What a command prints, a JSON value a line. */
+export async function linesOf<T = unknown>(words: readonly string[]): Promise<T[]> {
+  const { stdout } = await mustSitu(words)
+  return stdout
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => JSON.parse(line) as T)
 }
 
 export function temporaryFolder(): string {

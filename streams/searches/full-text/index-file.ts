@@ -175,9 +175,7 @@ export class IndexFile {
       SELECT id, partition, "offset", score FROM summed JOIN document USING (number)
       ORDER BY score DESC, number LIMIT ?`
     const values = known.flatMap(({ factor, match }) => [factor, match])
-    const rows = this.#database.statement(sql).all(...values, limit) as unknown as (Omit<Hit, 'relevance'> & {
-      score: number
-    })[]
+    const rows = this.#database.statement<Omit<Hit, 'relevance'> & { score: number }>(sql).all(...values, limit)
     return rows.map(({ score, ...place }) => ({ ...place, relevance: Math.min(1, score / whole) }))
   }
 
@@ -201,8 +199,8 @@ export class IndexFile {
   }
 
   #indexed(partition: number): Indexed {
-    const row = this.#database.statement('SELECT * FROM indexed WHERE partition = ?').get(partition)
-    return row ? (row as unknown as Indexed) : { partition, next: 0, lastOffset: null, lastId: null }
+    const row = this.#database.statement<Indexed>('SELECT * FROM indexed WHERE partition = ?').get(partition)
+    return row ?? { partition, next: 0, lastOffset: null, lastId: null }
   }
 
   #insert({ id, partition, offset, title, text }: Entry): void {

@@ -40,7 +40,7 @@ export function notUtf8(bytes: Buffer, offset: number, place: string | null): So
 }
 
 /** Index of the first byte that is no UTF-8; the length where all are. */
-export function invalidUtf8At(bytes: Buffer): number {
+function invalidUtf8At(bytes: Buffer): number {
   const text = bytes.toString('utf8')
   let offset = 0
   for (let from = 0; ; ) {

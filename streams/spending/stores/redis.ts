@@ -3,7 +3,7 @@ import type { CacheSummary, PaidReply, Rate, Spending, SpendingStore } from '../
 import { joinPacked, packReply, splitPacked, unpackReply } from './packed-reply.ts'
 import { RedisConnection, type RedisConnectionOptions } from './redis-connection.ts'
 import { type ScriptName, scripts } from './redis-scripts.ts'
-import { add, nothing, spendingOf } from './sums.ts'
+import { ServedCounter } from './served-counter.ts'
 
 export interface RedisSpendingOptions extends RedisConnectionOptions {
   /** Stands before each key: those who share it share money. */
@@ -13,7 +13,6 @@ export interface RedisSpendingOptions extends RedisConnectionOptions {
 }
 
 const stepReplies = 500
-const countEveryMs = 1000
 
 /**
  * Shares money among the processes of several machines.
@@ -26,8 +25,7 @@ export class RedisSpendingStore implements SpendingStore {
   readonly #connection: RedisConnection
   readonly #prefix: string
   readonly #now: (() => number) | null
-  #served: Spending = nothing
-  #timer: NodeJS.Timeout | null = null
+  readonly #served: ServedCounter
   #closing: Promise<void> | null = null
 
   private constructor(connection: RedisConnection, { prefix, now }: RedisSpendingOptions) {
@@ -35,6 +33,7 @@ export class RedisSpendingStore implements SpendingStore {
     // In braces: a Redis of several machines keeps all of it in one place.
     this.#prefix = `{${prefix}}:spending`
     this.#now = now ?? null
+    this.#served = new ServedCounter(({ calls, tokens, usd }) => this.#run('countServed', calls, tokens, usd))
   }
 
   /** @throws {SituError} CONFIGURATION_INVALID, SPENDING_UNREACHABLE, SPENDING_REFUSED; none names the password. */
@@ -52,23 +51,7 @@ export class RedisSpendingStore implements SpendingStore {
   }
 
   countServed(reply: PaidReply): void {
-    this.#served = add(this.#served, spendingOf(reply))
-    this.#timer ??= setTimeout(() => {
-      this.#timer = null
-      this.#writeServed().catch(() => undefined)
-    }, countEveryMs).unref()
-  }
-
-  async #writeServed(): Promise<void> {
-    const served = this.#served
-    if (served.calls === 0) return
-    this.#served = nothing
-    try {
-      await this.#run('countServed', served.calls, served.tokens, served.usd)
-    } catch (error) {
-      this.#served = add(this.#served, served)
-      throw error
-    }
+    this.#served.count(reply)
   }
 
   async rejectReplies(keys: readonly string[]): Promise<void> {
@@ -76,7 +59,7 @@ export class RedisSpendingStore implements SpendingStore {
   }
 
   async cacheSummary(): Promise<CacheSummary> {
-    await this.#writeServed()
+    await this.#served.flush()
     const [replies, rejected, bytes, oldest, oldestRejected, times, tokens, usd] = words(
       await this.#run('cacheSummary'),
     )
@@ -134,9 +117,9 @@ export class RedisSpendingStore implements SpendingStore {
   }
 
   async #close(): Promise<void> {
-    if (this.#timer) clearTimeout(this.#timer)
+    this.#served.stop()
     // Savings are a figure to look at: no reason to let the end of a run fail, or wait for a Redis that is away.
-    if (this.#connection.isReady) await this.#writeServed().catch(() => undefined)
+    if (this.#connection.isReady) await this.#served.flush().catch(() => undefined)
     await this.#connection.close()
   }
 }

@@ -4,8 +4,9 @@ import { WriteGroup } from '../../sqlite/write-group.ts'
 import type { CacheSummary, PaidReply, Rate, Spending, SpendingStore } from '../store.ts'
 import { type Bucket, book, settle } from '../turns.ts'
 import { type PackedReply, packReply, unpackReply } from './packed-reply.ts'
+import { ServedCounter } from './served-counter.ts'
 import { spendingLayout } from './sqlite-layout.ts'
-import { add, aliveMs, dayOf, keepRunsMs, nothing, spendingOf } from './sums.ts'
+import { aliveMs, dayOf, keepRunsMs, nothing } from './sums.ts'
 
 export interface SqliteSpendingOptions {
   /** Make folder and file where they are not there. */
@@ -19,8 +20,6 @@ export interface SqliteSpendingOptions {
 
 /** Deletes in steps, so that other processes can write in between. */
 const stepReplies = 500
-/** What was counted last may be lost with the process: no more than of this time. */
-const countEveryMs = 1000
 
 /**
  * Shares money among the processes of one machine, in the file `spending.db` of the data folder.
@@ -32,14 +31,20 @@ export class SqliteSpendingStore implements SpendingStore {
   readonly #database: Database
   readonly #group: WriteGroup
   readonly #now: () => number
-  #served: Spending = nothing
-  #timer: NodeJS.Timeout | null = null
+  readonly #served: ServedCounter
   #closing: Promise<void> | null = null
 
   private constructor(database: Database, now: () => number) {
     this.#database = database
     this.#group = new WriteGroup(database)
     this.#now = now
+    this.#served = new ServedCounter(({ calls, tokens, usd }) =>
+      this.#group.write(() => {
+        this.#database
+          .statement('UPDATE counter SET times = times + ?, tokens = tokens + ?, usd = usd + ?')
+          .run(calls, tokens, usd)
+      }),
+    )
   }
 
   /** @throws {SituError} DATA_UNREADABLE, DATA_CORRUPT, DATA_VERSION, DATA_IN_USE, DISK_FULL; each names the file. */
@@ -52,10 +57,10 @@ export class SqliteSpendingStore implements SpendingStore {
   async getReply(key: string): Promise<PaidReply | null> {
     const row = await this.#database.readOne(() =>
       this.#database
-        .statement('SELECT form, size, value AS bytes FROM reply WHERE key = ? AND rejected = 0')
+        .statement<PackedReply>('SELECT form, size, value AS bytes FROM reply WHERE key = ? AND rejected = 0')
         .get(keyBytes(key)),
     )
-    return row ? unpackReply(row as unknown as PackedReply, `${this.#database.path}, reply ${key}`) : null
+    return row ? unpackReply(row, `${this.#database.path}, reply ${key}`) : null
   }
 
   async putReply(key: string, reply: PaidReply): Promise<void> {
@@ -71,27 +76,7 @@ export class SqliteSpendingStore implements SpendingStore {
   }
 
   countServed(reply: PaidReply): void {
-    this.#served = add(this.#served, spendingOf(reply))
-    this.#timer ??= setTimeout(() => {
-      this.#timer = null
-      this.#writeServed().catch(() => undefined)
-    }, countEveryMs).unref()
-  }
-
-  async #writeServed(): Promise<void> {
-    const served = this.#served
-    if (served.calls === 0) return
-    this.#served = nothing
-    try {
-      await this.#group.write(() => {
-        this.#database
-          .statement('UPDATE counter SET times = times + ?, tokens = tokens + ?, usd = usd + ?')
-          .run(served.calls, served.tokens, served.usd)
-      })
-    } catch (error) {
-      this.#served = add(this.#served, served)
-      throw error
-    }
+    this.#served.count(reply)
   }
 
   async rejectReplies(keys: readonly string[]): Promise<void> {
@@ -103,16 +88,17 @@ export class SqliteSpendingStore implements SpendingStore {
   }
 
   async cacheSummary(): Promise<CacheSummary> {
-    await this.#writeServed()
+    await this.#served.flush()
     return this.#database.read(() => {
       const row = this.#database
-        .statement(
+        .statement<Omit<CacheSummary, 'served'>>(
           `SELECT count(*) - coalesce(sum(rejected), 0) AS replies, coalesce(sum(length(value)), 0) AS bytes,
              coalesce(sum(rejected), 0) AS rejected, min(time) AS oldest FROM reply`,
         )
-        .get() as unknown as Omit<CacheSummary, 'served'>
-      const served = this.#database.statement('SELECT times, tokens, usd FROM counter').get() as unknown
-      return { ...row, served: { ...(served as CacheSummary['served']) } }
+        .get()
+      const served = this.#database.statement<CacheSummary['served']>('SELECT times, tokens, usd FROM counter').get()
+      const none = { replies: 0, bytes: 0, rejected: 0, oldest: null }
+      return { ...none, ...row, served: { times: 0, tokens: 0, usd: 0, ...served } }
     })
   }
 
@@ -150,10 +136,10 @@ export class SqliteSpendingStore implements SpendingStore {
   }
 
   #bucket(endpoint: string, { name }: Rate): Bucket | null {
-    const statement = this.#database.statement(
+    const statement = this.#database.statement<Bucket>(
       'SELECT level, at, asked, burst, raisedUntil FROM bucket WHERE endpoint = ? AND rate = ?',
     )
-    return (statement.get(endpoint, name) as unknown as Bucket | undefined) ?? null
+    return statement.get(endpoint, name) ?? null
   }
 
   #keepBucket(endpoint: string, { name }: Rate, bucket: Bucket | undefined): void {
@@ -197,13 +183,13 @@ export class SqliteSpendingStore implements SpendingStore {
 
   #spent(kind: 'run' | 'day', name: string, now: number, { calls, tokens, usd }: Spending): Spending {
     const row = this.#database
-      .statement(
+      .statement<Spending>(
         `INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET time = excluded.time,
            calls = calls + excluded.calls, tokens = tokens + excluded.tokens, usd = usd + excluded.usd
          RETURNING calls, tokens, usd`,
       )
       .get(kind, name, now, calls, tokens, usd)
-    return { ...(row as unknown as Spending) }
+    return { ...nothing, ...row }
   }
 
   close(): Promise<void> {
@@ -212,9 +198,9 @@ export class SqliteSpendingStore implements SpendingStore {
   }
 
   async #close(): Promise<void> {
-    if (this.#timer) clearTimeout(this.#timer)
+    this.#served.stop()
     // Savings are a figure to look at: no reason to let the end of a run fail.
-    await this.#writeServed().catch(() => undefined)
+    await this.#served.flush().catch(() => undefined)
     await this.#database.close()
   }
 }

@@ -70,7 +70,7 @@ export class MessageReader {
   childrenPage(topic: string, parent: string, after: number | null): ScanPage {
     const { from, to } = this.#topics.range(topic)
     const sql = `SELECT ${columns} FROM ${source} WHERE m.parent = ? AND m.id >= ? AND m.id < ? ORDER BY m.id LIMIT ?`
-    const rows = this.#database.statement(sql).iterate(parent, after ?? from, to, maxPageMessages)
+    const rows = this.#database.statement<Row>(sql).iterate(parent, after ?? from, to, maxPageMessages)
     const { messages, lastId, complete } = this.#take(topic, rows, maxPageMessages)
     return { messages, after: complete ? null : lastId + 1 }
   }
@@ -81,7 +81,7 @@ export class MessageReader {
     let newest: Row | null = null
     for (let partition = 0; partition < partitions; partition++) {
       const { from, to } = this.#topics.range(topic, partition)
-      const row = this.#database.statement(sql).get(key, from, to) as unknown as Row | undefined
+      const row = this.#database.statement<Row>(sql).get(key, from, to)
       if (row && (newest === null || row.timestamp >= newest.timestamp)) newest = row
     }
     return newest === null || newest.form === forms.none ? null : this.#message(topic, newest)
@@ -114,15 +114,15 @@ export class MessageReader {
 
   #rows(topic: string, { from, to }: { from: number; to: number }, limit: number): Taken {
     const sql = `SELECT ${columns} FROM ${source} WHERE m.id >= ? AND m.id < ? ORDER BY m.id LIMIT ?`
-    return this.#take(topic, this.#database.statement(sql).iterate(from, to, limit), limit)
+    return this.#take(topic, this.#database.statement<Row>(sql).iterate(from, to, limit), limit)
   }
 
-  #take(topic: string, rows: Iterable<unknown>, limit: number): Taken {
+  #take(topic: string, rows: Iterable<Row>, limit: number): Taken {
     const messages: Message[] = []
     let bytes = 0
     let lastId = 0
     let full = false
-    for (const row of rows as Iterable<Row>) {
+    for (const row of rows) {
       messages.push(this.#message(topic, row))
       lastId = row.id
       bytes += row.size

@@ -54,8 +54,10 @@ export class Retention {
     const end = Math.min(row.next, floor)
     if (!(end > row.start)) return 0
     const candidates = this.#database
-      .statement('SELECT id, timestamp, size, text FROM message WHERE id >= ? AND id < ? ORDER BY id LIMIT ?')
-      .all(messageId(row.id, row.start), messageId(row.id, end), stepMessages) as unknown as Candidate[]
+      .statement<Candidate>(
+        'SELECT id, timestamp, size, text FROM message WHERE id >= ? AND id < ? ORDER BY id LIMIT ?',
+      )
+      .all(messageId(row.id, row.start), messageId(row.id, end), stepMessages)
     const oldest = now - (this.#options.maxAgeMs ?? Number.POSITIVE_INFINITY)
     const old: Candidate[] = []
     for (const candidate of candidates) {

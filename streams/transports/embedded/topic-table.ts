@@ -13,6 +13,8 @@ export interface Topic extends TopicSpec {
 /** A partition's counters, kept with each change in the same transaction. */
 export interface PartitionRow {
   id: number
+  /** Id of its topic. */
+  topic: number
   start: number
   next: number
   records: number
@@ -67,15 +69,15 @@ export class TopicTable {
   /** @throws {SituError} TOPIC_UNKNOWN */
   partition(name: string, partition: number): PartitionRow {
     const row = this.#partitionRow(this.partitionId(name, partition))
-    if (row?.topic === this.topic(name).id) return row as unknown as PartitionRow
+    if (row?.topic === this.topic(name).id) return row
     this.read(name)
     const fresh = this.#partitionRow(this.partitionId(name, partition))
-    if (fresh?.topic === this.topic(name).id) return fresh as unknown as PartitionRow
+    if (fresh?.topic === this.topic(name).id) return fresh
     throw new SituError('DATA_CORRUPT', `${this.#database.path}: no row for ${name}/${partition}`)
   }
 
-  #partitionRow(id: number) {
-    return this.#database.statement('SELECT * FROM partition WHERE id = ?').get(id)
+  #partitionRow(id: number): PartitionRow | undefined {
+    return this.#database.statement<PartitionRow>('SELECT * FROM partition WHERE id = ?').get(id)
   }
 
   /** @throws {SituError} TOPIC_UNKNOWN */

@@ -10,7 +10,7 @@ export interface Planted {
 }
 
 /** What is done to a prompt before it is looked for. `around` is text that holds no prompt. */
-export const plantings: Readonly<Record<string, (text: string, around: readonly [string, string]) => string>> = {
+const plantings: Readonly<Record<string, (text: string, around: readonly [string, string]) => string>> = {
   whole: text => text,
   're-cased': text => text.toUpperCase(),
   'other punctuation and form': text => text.normalize('NFD').replace(/[.,;:!?。、]/g, ' … '),
@@ -18,7 +18,7 @@ export const plantings: Readonly<Record<string, (text: string, around: readonly 
 }
 
 /** Length class of a prompt, by its words. */
-export function lengthClass(text: string): string {
+function lengthClass(text: string): string {
   const units = unitsOf(text)
   if (units.some(isUnspacedUnit)) return units.length < 22 ? 'unspaced, short' : 'unspaced, long'
   if (units.length < 5) return 'below 5 words'

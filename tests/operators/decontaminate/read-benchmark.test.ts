@@ -14,6 +14,7 @@ describe('readBenchmark', () => {
     ['{"id": "1"', /^benchmark own, line 2: no JSON/],
     ['{"id": "1"}', /^benchmark own, line 2: text: .*\(\{"id": "1"\}\)$/],
     ['{"id": "", "text": "a"}', /^benchmark own, line 2: id: /],
+    ['{"text": "a"}', /^benchmark own, line 2: id: expected a number, or a string that is not empty/],
     ['{"id": "1", "text": " "}', /^benchmark own, line 2: text: is empty/],
     ['[1]', /^benchmark own, line 2: the row: /],
   ])('refuses %s with its line', (line, message) => {

@@ -1,162 +1,22 @@
 import { describe, expect, it } from 'vitest'
-import { builtInSnapshot } from '../../../operators/demonstrations.ts'
-import type { Model, ModelReply, ModelRequest } from '../../../operators/model.ts'
-import { Prompt } from '../../../operators/prompt.ts'
-import { SituError } from '../../../schemas/errors.ts'
-import type { Noun, Records } from '../../../schemas/records.ts'
-import { loadPrompt } from '../../../streams/bind.ts'
-import { chooseStages, findStage } from '../../../streams/chain/main-line.ts'
-import { promote, removeVariant } from '../../../streams/chain/promotion.ts'
-import { prepareReplay, type ReplayRange, stagesThrough } from '../../../streams/chain/replay.ts'
-import { nounOfTopic, partitionOf, type Stage, stages } from '../../../streams/chain/topology.ts'
-import { readVariants, stageConfirmer } from '../../../streams/chain/variants.ts'
-import { readConfig, withSettings } from '../../../streams/config/config.ts'
+import type { ModelRequest } from '../../../operators/model.ts'
 import { ancestors, descendants, findRecord } from '../../../streams/inspect/lineage.ts'
-import { readStatus, type Status } from '../../../streams/inspect/status.ts'
-import { listVariants } from '../../../streams/inspect/variants.ts'
-import { verify } from '../../../streams/inspect/verify.ts'
-import { StandIn } from '../../../streams/models/stand-in.ts'
-import type { Pipeline } from '../../../streams/pipeline.ts'
-import { applyRetention as applyRetentionOf } from '../../../streams/retention.ts'
-import { Run, type RunOptions } from '../../../streams/run.ts'
-import { StageBinding } from '../../../streams/task/stage-binding.ts'
-import type { RetentionOptions } from '../../../streams/transports/embedded/retention.ts'
 import { MemoryLog } from '../../../streams/transports/memory.ts'
-import { defaults, fasterClock, memoryPipeline, silent } from '../../support/pipeline.ts'
-
-const { config } = readConfig({}, {})
-const snapshot = builtInSnapshot()
-
-/** The stand-in, counting its calls by operator; it may fail some. */
-class CountingModel extends StandIn implements Model {
-  readonly calls: Record<string, number> = {}
-  failing: (request: ModelRequest) => boolean = () => false
-
-  override async complete(request: ModelRequest): Promise<ModelReply> {
-    const { name } = request.replySchema
-    this.calls[name] = (this.calls[name] ?? 0) + 1
-    if (this.failing(request)) throw new SituError('MODEL_CONTENT_FILTERED', 'not this one')
-    return super.complete(request)
-  }
-}
-
-interface Changed {
-  /** Added to the prompt of this operator. */
-  prompt?: { operator: string; text: string }
-  threshold?: number
-}
-
-function bind(chosen: readonly Stage[], model: Model, { prompt, threshold }: Changed = {}): StageBinding[] {
-  return chosen.map(stage => {
-    const { operator, name } = stage
-    const added = prompt?.operator === name ? prompt.text : ''
-    const options = { ...config.operators[name]?.options, ...(threshold && 'createIndex' in operator && { threshold }) }
-    const text = operator.prompt ? loadPrompt(stage).text + added : null
-    return new StageBinding(stage, options, {
-      prompt: text === null ? null : new Prompt(name, text, operator.prompt?.fields ?? []),
-      model: operator.prompt ? model : null,
-      snapshot: operator.demonstrations ? snapshot : null,
-    })
-  })
-}
-
-/** A pipeline whose main line has worked this many documents. */
-async function workedPipeline(count: number, model: Model, partitions = 1, log = new MemoryLog()): Promise<Pipeline> {
-  const pipeline = await memoryPipeline(log, fasterClock(50), partitions)
-  await addArticles(pipeline, 0, count)
-  await runMain(pipeline, model)
-  return pipeline
-}
-
-async function addArticles({ transport, serde, partitions }: Pipeline, from: number, to: number): Promise<void> {
-  const messages = Array.from({ length: to - from }, (_, index) => {
-    const number = from + index
-    const text = Array.from(
-      { length: 12 },
-      (_, line) =>
-        `In year ${number * 37 + line} the keeper of lighthouse ${number} counted ${line * number + 3} ships.`,
-    ).join(' ')
-    const article = { id: `article-${number}`, url: null, title: `Lighthouse ${number}`, text, language: 'en' }
-    const record: Records['article'] = { ...article, source: null, input: null }
-    const partition = partitionOf('article', record, partitions)
-    return { topic: 'article', partition, key: record.id, ...serde.encode('article', record) }
-  })
-  await transport.produce(messages)
-}
-
-const chain = ['dedupe-document', 'situate', 'instruct', 'dedupe-instruction']
-
-async function runMain(pipeline: Pipeline, model: Model, changed: Changed = {}, options: Partial<RunOptions> = {}) {
-  const { main } = await readVariants(pipeline)
-  const bindings = bind(chooseStages(main.stages, chain), model, changed)
-  return new Run(pipeline, { ...defaults, ...options, bindings }, silent).work()
-}
-
-interface Wanted extends Changed {
-  variant: string
-  through?: string
-  range?: Partial<ReplayRange>
-  run?: Partial<RunOptions>
-}
-
-async function replay(pipeline: Pipeline, operator: string, model: Model, wanted: Wanted) {
-  const { variant, through, range, run, ...changed } = wanted
-  const { main } = await readVariants(pipeline)
-  const first = findStage(main.stages, operator)
-  const bindings = await prepareReplay(pipeline, config, {
-    variant,
-    range: { from: null, until: null, limit: null, ...range },
-    bindings: bind(stagesThrough(first, through, main.stages), model, changed),
-  })
-  return new Run(pipeline, { ...defaults, ...run, bindings }, silent).work()
-}
-
-/** Everything that topics hold, byte for byte. */
-async function bytesOf({ transport, partitions }: Pipeline, topics: readonly string[]): Promise<string> {
-  const lines: string[] = []
-  for (const topic of topics) {
-    for (let partition = 0; partition < partitions; partition++) {
-      for await (const { messages } of transport.read(topic, partition, 0)) {
-        for (const { offset, key, value, timestamp } of messages) {
-          lines.push(`${topic} ${partition} ${offset} ${key} ${timestamp} ${Buffer.from(value ?? []).toString('hex')}`)
-        }
-      }
-    }
-  }
-  return lines.join('\n')
-}
-
-async function recordsOf<N extends Noun>({ transport, serde, partitions }: Pipeline, topic: string, _noun: N) {
-  const records: Records[N][] = []
-  for (let partition = 0; partition < partitions; partition++) {
-    for await (const { messages } of transport.read(topic, partition, 0)) {
-      for (const { value } of messages) records.push((await serde.decode(nounOfTopic(topic), value)) as Records[N])
-    }
-  }
-  return records
-}
-
-/** The status, which must add up by counters and by records. */
-async function soundStatus(pipeline: Pipeline): Promise<Status> {
-  const survey = await pipeline.transport.survey('task')
-  const status = await readStatus(pipeline, survey)
-  expect(status.differences).toEqual([])
-  const { differences } = await verify(pipeline, survey, status.operators, new AbortController().signal)
-  // The articles came in without situ ingest.
-  expect(differences.filter(line => !line.startsWith('ingest:'))).toEqual([])
-  return status
-}
-
-const mainTopics = ['article', 'document', 'situation', 'instruction', 'deduped', 'dropped']
-const brief = { operator: 'instruct', text: '\nKeep it brief.' }
-
-async function codeOf(work: Promise<unknown>): Promise<[string, string]> {
-  const error: unknown = await work.then(
-    () => null,
-    thrown => thrown,
-  )
-  return error instanceof SituError ? [error.code, error.message] : ['none', String(error)]
-}
+import { memoryPipeline } from '../../support/pipeline.ts'
+import {
+  addArticles,
+  brief,
+  bytesOf,
+  CountingModel,
+  codeOf,
+  mainTopics,
+  promptHash,
+  recordsOf,
+  replay,
+  runMain,
+  soundStatus,
+  workedPipeline,
+} from '../../support/replays.ts'
 
 describe('replay', () => {
   it('works the inputs of an operator again, calls nothing before it and leaves the main line byte for byte', async () => {
@@ -267,7 +127,7 @@ describe('replay', () => {
     const model = new CountingModel()
     const pipeline = await workedPipeline(3, model)
     await replay(pipeline, 'instruct', model, { variant: 'brief', prompt: brief })
-    const before = loadPromptHash(brief.text)
+    const before = promptHash(brief.text)
     const [code, message] = await codeOf(
       replay(pipeline, 'instruct', model, {
         variant: 'brief',
@@ -276,7 +136,7 @@ describe('replay', () => {
       }),
     )
     expect(code).toBe('CONFIGURATION_CHANGED')
-    for (const shown of [before, loadPromptHash('\nLonger.'), 'limit was null, is 2']) expect(message).toContain(shown)
+    for (const shown of [before, promptHash('\nLonger.'), 'limit was null, is 2']) expect(message).toContain(shown)
     expect(await codeOf(replay(pipeline, 'situate', model, { variant: 'brief' }))).toEqual([
       'CONFIGURATION_CHANGED',
       expect.stringContaining('operator was instruct, is situate'),
@@ -331,12 +191,6 @@ describe('replay', () => {
   })
 })
 
-function loadPromptHash(added: string): string {
-  const [stage] = chooseStages(stages, ['instruct'])
-  if (!stage) throw new Error('no such operator')
-  return new Prompt('instruct', loadPrompt(stage).text + added, stage.operator.prompt?.fields ?? []).hash
-}
-
 describe('lineage', () => {
   it('leads from a variant back to the main line, and from there to all variants', async () => {
     const model = new CountingModel()
@@ -357,214 +211,5 @@ describe('lineage', () => {
       ['instruction.brief', ['deduped.brief']],
       ['instruction.same', [expect.stringMatching(/^(deduped\.same|dropped)$/)]],
     ])
-  })
-})
-
-describe('promote', () => {
-  it('makes a variant the main line, keeps the former one, and can be taken back', async () => {
-    const model = new CountingModel()
-    const pipeline = await workedPipeline(10, model)
-    const before = await bytesOf(pipeline, mainTopics)
-    await replay(pipeline, 'instruct', model, { variant: 'brief', prompt: brief, through: 'dedupe-instruction' })
-    const { earlier, fresh } = await promote(pipeline, config, 'brief')
-    expect([earlier, fresh]).toEqual([expect.stringMatching(/^main-\d{4}-\d\d-\d\d$/), []])
-    expect(await bytesOf(pipeline, mainTopics)).toBe(before)
-    const variants = await readVariants(pipeline)
-    expect([variants.topicOf('instruction'), variants.topicOf('situation')]).toEqual(['instruction.brief', 'situation'])
-    expect(variants.view('deduped', earlier).topic).toBe('deduped')
-    const { operators, topics } = await soundStatus(pipeline)
-    expect([operators.instruct?.out, operators[`instruct.${earlier}`]?.out]).toEqual([10, 10])
-    expect(topics[`deduped.${earlier}`]?.records).toBeGreaterThan(0)
-
-    // The main line goes on with the prompt of the variant, and refuses the former one.
-    await addArticles(pipeline, 10, 14)
-    expect((await codeOf(runMain(pipeline, model)))[0]).toBe('CONFIGURATION_CHANGED')
-    const { counters } = await runMain(pipeline, model, { prompt: brief })
-    expect(counters.instruct).toMatchObject({ in: 14, out: 14 })
-    const after = (await soundStatus(pipeline)).operators
-    expect(after[`instruct.${earlier}`]).toMatchObject({ in: 10, out: 10, lag: 0 })
-    expect(await recordsOf(pipeline, 'instruction', 'instruction')).toHaveLength(10)
-
-    await promote(pipeline, config, earlier)
-    const { main, others } = await readVariants(pipeline)
-    expect(main.stages.map(({ variant }) => variant)).toEqual(['main', 'main', 'main', 'main', 'main'])
-    expect(others.map(({ stages }) => stages.map(({ output }) => output))).toEqual([
-      ['instruction.brief', 'deduped.brief'],
-    ])
-    await runMain(pipeline, model)
-    expect((await soundStatus(pipeline)).operators.instruct).toMatchObject({ in: 14, out: 14, lag: 0 })
-  })
-
-  it('lets the operators behind those of the variant begin at nothing', async () => {
-    const model = new CountingModel()
-    const pipeline = await workedPipeline(8, model)
-    await replay(pipeline, 'instruct', model, { variant: 'brief', prompt: brief, range: { limit: 3 } })
-    const { fresh } = await promote(pipeline, config, 'brief')
-    expect(fresh.map(({ name }) => name)).toEqual(['dedupe-instruction'])
-    expect((await soundStatus(pipeline)).operators).toMatchObject({
-      instruct: { in: 3, lag: 5 },
-      'dedupe-instruction': { in: 0, lag: 3 },
-    })
-    await runMain(pipeline, model, { prompt: brief })
-    const { operators } = await soundStatus(pipeline)
-    expect(operators.instruct).toMatchObject({ in: 8, lag: 0 })
-    expect(operators['dedupe-instruction']).toMatchObject({ in: 8, lag: 0 })
-  })
-
-  it('tells how many inputs lie before the range of the replay', async () => {
-    const model = new CountingModel()
-    const pipeline = await workedPipeline(6, model)
-    await replay(pipeline, 'instruct', model, { variant: 'late', range: { from: '4' } })
-    expect(await promote(pipeline, config, 'late')).toMatchObject({ leftOut: 4 })
-    await runMain(pipeline, model)
-    expect((await soundStatus(pipeline)).operators.instruct).toMatchObject({ in: 2, lag: 0 })
-    const variants = await readVariants(pipeline)
-    expect(variants.view('dedupe-instruction-state').topic).toBe('dedupe-instruction-state.late')
-    expect(variants.view('deduped').topic).toBe('deduped.late')
-    expect(variants.view(`deduped.${variants.others[0]?.name}`).topic).toBe('deduped')
-    expect(() => variants.view('situation', variants.others[0]?.name)).toThrow('it has instruction, deduped')
-  })
-
-  it('refuses while a worker has a task of it, and what was made from a topic that the main line has left', async () => {
-    const model = new CountingModel()
-    const log = new MemoryLog()
-    const pipeline = await workedPipeline(3, model, 1, log)
-    await replay(pipeline, 'situate', model, { variant: 'scenes' })
-    await replay(pipeline, 'instruct', model, { variant: 'brief', prompt: brief })
-    const other = await memoryPipeline(log)
-    const stop = new AbortController()
-    const following = runMain(other, model, {}, { follow: true, stop: stop.signal })
-    while (!log.tasks.get('main-instruct-0')?.owned) await new Promise(resolve => setImmediate(resolve))
-    expect(await codeOf(promote(pipeline, config, 'brief'))).toEqual([
-      'DATA_IN_USE',
-      expect.stringContaining('main-instruct-0'),
-    ])
-    stop.abort()
-    await following
-    await promote(pipeline, config, 'scenes')
-    const [code, message] = await codeOf(promote(pipeline, config, 'brief'))
-    expect([code, message]).toEqual(['USAGE', expect.stringContaining('situation.scenes')])
-    expect((await codeOf(promote(pipeline, config, 'brif')))[1]).toContain('did you mean brief')
-    expect((await codeOf(replay(pipeline, 'instruct', model, { variant: 'scenes' })))[0]).toBe('USAGE')
-    await soundStatus(pipeline)
-  })
-
-  it('is noticed by a worker that takes a task later, before it reads anything', async () => {
-    const model = new CountingModel()
-    const pipeline = await workedPipeline(3, model)
-    await replay(pipeline, 'instruct', model, { variant: 'brief', prompt: brief, through: 'dedupe-instruction' })
-    const former = (await readVariants(pipeline)).main
-    await promote(pipeline, config, 'brief')
-    await addArticles(pipeline, 3, 5)
-    const confirm = stageConfirmer(pipeline, 'main')
-    const bindings = bind(chooseStages(former.stages, chain), model)
-    const run = new Run(pipeline, { ...defaults, confirm, bindings }, silent).work()
-    expect((await codeOf(run))[0]).toBe('CONFIGURATION_CHANGED')
-    expect(await recordsOf(pipeline, 'instruction', 'instruction')).toHaveLength(3)
-    const { main, others } = await readVariants(pipeline)
-    for (const stage of main.stages) await stageConfirmer(pipeline, 'main')(stage)
-    expect((await codeOf(stageConfirmer(pipeline, 'brief')(others[0]?.stages[0] as Stage)))[0]).toBe(
-      'CONFIGURATION_CHANGED',
-    )
-  })
-
-  it('keeps clean texts that came in as articles from being lost', async () => {
-    const model = new CountingModel()
-    const pipeline = await workedPipeline(2, model)
-    await replay(pipeline, 'extract', model, { variant: 'strict' })
-    expect((await codeOf(promote(pipeline, config, 'strict')))[1]).toContain('situ ingest --as article')
-  })
-})
-
-describe('variants', () => {
-  it('are listed with what differs, their records and their range', async () => {
-    const model = new CountingModel()
-    const pipeline = await workedPipeline(4, model)
-    await replay(pipeline, 'instruct', model, { variant: 'brief', prompt: brief, range: { limit: 2 } })
-    const [main, own] = await listVariants(pipeline)
-    expect(main).toMatchObject({ name: 'main', records: { instruction: 4 }, differs: [], time: null })
-    expect(own).toMatchObject({
-      name: 'brief',
-      records: { instruction: 2 },
-      range: { limit: 2 },
-      differs: [{ operator: 'instruct', key: 'prompt', main: loadPromptHash(''), variant: loadPromptHash(brief.text) }],
-    })
-  })
-
-  it('keep the inputs that they wait for from retention, and no others', async () => {
-    const model = new CountingModel()
-    const pipeline = await workedPipeline(6, model)
-    const floors = async () => {
-      const found: number[] = []
-      const applyRetention = async ({ floor }: RetentionOptions) => found.push(floor('situation', 0))
-      await applyRetentionOf({ ...pipeline, applyRetention }, withSettings(config, { retentionDays: 1 }))
-      return found[0]
-    }
-    expect(await floors()).toBe(6)
-    await replay(pipeline, 'instruct', model, { variant: 'part', range: { limit: 2 } })
-    expect(await floors()).toBe(6)
-    const stop = new AbortController()
-    stop.abort()
-    await replay(pipeline, 'instruct', model, { variant: 'late', range: { from: '4' }, run: { stop: stop.signal } })
-    expect(await floors()).toBe(4)
-  })
-
-  it('are removed with topics, tasks and dead letters, and the sums still hold, also for a new one of the name', async () => {
-    const model = new CountingModel()
-    const pipeline = await workedPipeline(12, model)
-    await replay(pipeline, 'dedupe-instruction', model, { variant: 'strict', threshold: 0.5 })
-    const dropped = (await soundStatus(pipeline)).operators['dedupe-instruction.strict']?.dropped
-    const before = await bytesOf(pipeline, mainTopics)
-    expect(await removeVariant(pipeline, 'strict')).toMatchObject({
-      topics: ['deduped.strict', 'dedupe-instruction-state.strict'],
-    })
-    expect(await bytesOf(pipeline, mainTopics)).toBe(before)
-    const status = await soundStatus(pipeline)
-    expect(Object.keys(status.operators)).not.toContain('dedupe-instruction.strict')
-    expect((await codeOf(removeVariant(pipeline, 'strict')))[0]).toBe('USAGE')
-    expect((await codeOf(removeVariant(pipeline, 'main')))[0]).toBe('USAGE')
-    await replay(pipeline, 'dedupe-instruction', model, { variant: 'strict', threshold: 0.5 })
-    const again = (await soundStatus(pipeline)).operators['dedupe-instruction.strict']
-    expect(again).toMatchObject({ in: 12, lag: 0, dropped })
-  })
-
-  it('are removed to the end where a removal was interrupted', async () => {
-    const model = new CountingModel()
-    const pipeline = await workedPipeline(3, model)
-    model.failing = () => true
-    await replay(pipeline, 'instruct', model, { variant: 'brief', prompt: brief })
-    const { transport } = pipeline
-    const broken = {
-      ...pipeline,
-      transport: new Proxy(transport, {
-        get: (target, name) => {
-          if (name === 'compacted')
-            return (topic: string) => {
-              if (topic === 'failed') throw new Error('killed')
-              return target.compacted(topic)
-            }
-          const value = Reflect.get(target, name, target)
-          return typeof value === 'function' ? value.bind(target) : value
-        },
-      }),
-    }
-    await expect(removeVariant(broken, 'brief')).rejects.toThrow('killed')
-    expect((await codeOf(replay(pipeline, 'instruct', model, { variant: 'brief', prompt: brief })))[0]).toBe('USAGE')
-    expect((await codeOf(promote(pipeline, config, 'brief')))[0]).toBe('USAGE')
-    expect(await removeVariant(pipeline, 'brief')).toMatchObject({ failed: 3 })
-    expect((await soundStatus(pipeline)).operators.instruct?.failed).toEqual({})
-  })
-
-  it('can not be removed while another one reads their topics', async () => {
-    const model = new CountingModel()
-    const pipeline = await workedPipeline(3, model)
-    await replay(pipeline, 'instruct', model, { variant: 'brief', prompt: brief, through: 'dedupe-instruction' })
-    await promote(pipeline, config, 'brief')
-    await replay(pipeline, 'dedupe-instruction', model, { variant: 'strict', threshold: 0.5 })
-    const back = (await readVariants(pipeline)).others[0]?.name ?? ''
-    const { earlier } = await promote(pipeline, config, back)
-    const [code, message] = await codeOf(removeVariant(pipeline, earlier))
-    expect([code, message]).toEqual(['DATA_IN_USE', expect.stringContaining('strict')])
-    await soundStatus(pipeline)
   })
 })

@@ -59,7 +59,7 @@ it('replays an operator beside the main line, promotes what it wrote, and remove
 
   // Interrupted in the middle, and given again.
   const first = new Situ([...replayWords(), '--stand-in-latency-ms', '100', '--concurrency', '2'])
-  while (callsOf(first.stderr, 'instruct') < 6) await new Promise(resolve => setTimeout(resolve, 10))
+  await first.printed(({ stderr }) => callsOf(stderr, 'instruct') >= 6)
   first.child.kill('SIGINT')
   const interrupted = await first.done
   expect(interrupted.code).toBe(130)

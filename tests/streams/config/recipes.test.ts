@@ -1,9 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { operators } from '../../../operators/index.ts'
-import type { Operator } from '../../../operators/operator.ts'
 import { wantedOperators } from '../../../streams/chain/main-line.ts'
+import { anyOperator } from '../../../streams/chain/topology.ts'
 import { readConfig } from '../../../streams/config/config.ts'
 import { type Recipe, recipes } from '../../../streams/config/recipes.ts'
 import { removeFolder, temporaryFolder } from '../../support/situ.ts'
@@ -17,7 +16,7 @@ describe('recipes', () => {
   it.each(all)('%s has optional operators only, and options that those have', (name, recipe) => {
     const { config, problems } = readConfig({ recipe: name }, {})
     expect(problems).toEqual([])
-    for (const operator of recipe.operators) expect((operators[operator] as unknown as Operator).optional).toBeTruthy()
+    for (const operator of recipe.operators) expect(anyOperator[operator].optional).toBeTruthy()
     expect(wantedOperators([], config)).toEqual(expect.arrayContaining([...recipe.operators]))
     for (const [operator, options] of Object.entries(recipe.options)) {
       expect(config.operators[operator]?.options).toMatchObject(options)

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { afterEach, describe, expect, it } from 'vitest'
 import { MetricsServer } from '../../../streams/metrics/metrics.ts'
 import type { Pipeline } from '../../../streams/pipeline.ts'
@@ -5,15 +6,12 @@ import { MemoryLog } from '../../../streams/transports/memory.ts'
 import { expectError } from '../../contracts/transport/fixture.ts'
 import { fasterClock, memoryPipeline, toDocument, toyRun, toyStage, writeArticles } from '../../support/pipeline.ts'
 import { mustSitu, removeFolder, Situ, temporaryFolder } from '../../support/situ.ts'
+import { until } from '../../support/until.ts'
 
 const servers: MetricsServer[] = []
 afterEach(() => {
   for (const server of servers.splice(0)) server.close()
 })
-
-const waitFor = async (condition: () => boolean | Promise<boolean>) => {
-  while (!(await condition())) await new Promise(resolve => setImmediate(resolve))
-}
 
 async function serve(pipeline: Pipeline, run: ReturnType<typeof toyRun>, stop: AbortSignal) {
   const server = await MetricsServer.open(pipeline, run, { host: '127.0.0.1', port: 0, recordTimeoutMs: 60_000, stop })
@@ -28,6 +26,14 @@ async function serve(pipeline: Pipeline, run: ReturnType<typeof toyRun>, stop: A
     return Number(line?.split(' ').at(-1) ?? Number.NaN)
   }
   return { server, get, figure }
+}
+
+/** A run whose operator is never reached, and its server. */
+async function serveIdle(pipeline: Pipeline) {
+  const stop = new AbortController()
+  const stage = toyStage(() => [])
+  const run = toyRun(pipeline, stage, { follow: true, stop: stop.signal })
+  return { run, stop, ...(await serve(pipeline, run, stop.signal)) }
 }
 
 const texts = Array.from({ length: 30 }, (_, number) => `text ${number}`)
@@ -49,18 +55,18 @@ describe('metrics of a run', () => {
     const { figure, get } = await serve(pipeline, run, stop.signal)
     expect((await get('/ready')).status).toBe(503)
     const working = run.work()
-    await waitFor(async () => (await figure(`situ_record_done_total{${labels}}`)) === 8)
-    await waitFor(async () => (await figure(`situ_in_flight_records{${labels}}`)) === 4)
+    await until(async () => (await figure(`situ_record_done_total{${labels}}`)) === 8)
+    await until(async () => (await figure(`situ_in_flight_records{${labels}}`)) === 4)
     expect(await figure(`situ_record_dropped_total{${labels},reason="unwanted"}`)).toBe(2)
-    await waitFor(async () => (await figure(`situ_lag_records{${labels}}`)) === 16)
+    await until(async () => (await figure(`situ_lag_records{${labels}}`)) === 16)
     expect(await figure(`situ_commit_total{${labels}}`)).toBeGreaterThan(0)
     expect(await figure(`situ_task_count{${labels}}`)).toBe(1)
     expect(await figure('situ_transport_reachable')).toBe(1)
     expect((await get('/ready')).status).toBe(200)
     expect((await get('/live')).status).toBe(200)
     gate.resolve()
-    await waitFor(async () => (await figure(`situ_record_done_total{${labels}}`)) === 24)
-    await waitFor(async () => (await figure(`situ_lag_records{${labels}}`)) === 0)
+    await until(async () => (await figure(`situ_record_done_total{${labels}}`)) === 24)
+    await until(async () => (await figure(`situ_lag_records{${labels}}`)) === 0)
     stop.abort()
     expect((await get('/ready')).text).toContain('stopping')
     await working
@@ -77,7 +83,7 @@ describe('metrics of a run', () => {
     const run = toyRun(pipeline, stage, { follow: true, stop: stop.signal })
     const { figure } = await serve(pipeline, run, stop.signal)
     const working = run.work()
-    await waitFor(async () => (await figure(`situ_record_done_total{${labels}}`)) >= 3)
+    await until(async () => (await figure(`situ_record_done_total{${labels}}`)) >= 3)
     expect(await figure(`situ_record_done_total{${labels}}`)).toBe(3)
     expect(await figure(`situ_record_in_total{${labels}}`)).toBe(3)
     stop.abort()
@@ -93,12 +99,12 @@ describe('metrics of a run', () => {
     const run = toyRun(left, stage, { follow: true, stop: stop.signal })
     const { figure } = await serve(left, run, stop.signal)
     const working = run.work()
-    await waitFor(async () => (await figure(`situ_record_done_total{${labels}}`)) === 30)
+    await until(async () => (await figure(`situ_record_done_total{${labels}}`)) === 30)
     log.expire('main-toy-0')
     const other = new AbortController()
     const taking = toyRun(right, stage, { follow: true, stop: other.signal }).work()
     await writeArticles(right, ['one more'])
-    await waitFor(async () => (await figure(`situ_task_lost_total{${labels}}`)) === 1)
+    await until(async () => (await figure(`situ_task_lost_total{${labels}}`)) === 1)
     expect(await figure(`situ_record_done_total{${labels}}`)).toBe(30)
     expect(await figure(`situ_task_count{${labels}}`)).toBeNaN()
     other.abort()
@@ -111,22 +117,16 @@ describe('metrics of a run', () => {
 describe('health of a run', () => {
   it('is not ready while the transport does not answer, and says so', async () => {
     const pipeline = await memoryPipeline(new MemoryLog(), fasterClock(50))
-    const stop = new AbortController()
-    const run = toyRun(
-      pipeline,
-      toyStage(() => []),
-      { follow: true, stop: stop.signal },
-    )
-    const { get } = await serve(pipeline, run, stop.signal)
+    const { run, stop, get } = await serveIdle(pipeline)
     const working = run.work()
-    await waitFor(async () => (await get('/ready')).status === 200)
+    await until(async () => (await get('/ready')).status === 200)
     const { bounds } = pipeline.transport
     pipeline.transport.bounds = () => new Promise(() => {})
-    await waitFor(async () => (await get('/ready')).status === 503)
+    await until(async () => (await get('/ready')).status === 503)
     expect((await get('/ready')).text).toContain('transport has not answered')
     expect((await get('/live')).status).toBe(200)
     pipeline.transport.bounds = bounds
-    await waitFor(async () => (await get('/ready')).status === 200)
+    await until(async () => (await get('/ready')).status === 200)
     stop.abort()
     await working
   })
@@ -147,17 +147,21 @@ describe('health of a run', () => {
         }),
       )
     await writeArticles(pipeline, texts)
-    const stop = new AbortController()
-    const run = toyRun(
-      pipeline,
-      toyStage(() => []),
-      { follow: true, stop: stop.signal },
-    )
-    const { get } = await serve(pipeline, run, stop.signal)
+    const { run, get } = await serveIdle(pipeline)
     void run.work()
-    await waitFor(async () => (await get('/live')).status === 503)
+    await until(async () => (await get('/live')).status === 503)
     expect((await get('/live')).text).toMatch(/main-toy-0: 30 messages wait/)
   })
+})
+
+it('the README tells each figure, and none that is not there', async () => {
+  const { get, stop } = await serveIdle(await memoryPipeline())
+  const served = [...(await get('/metrics')).text.matchAll(/^# TYPE situ_(\S+)/gm)].map(([, name]) => name)
+  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+  const figures = readme.slice(readme.indexOf('### Figures'), readme.indexOf('## Models'))
+  const told = [...figures.matchAll(/`([a-z]+(?:_[a-z]+)+|live|ready)`/g)].map(([, name]) => name)
+  expect(told.sort()).toEqual(served.sort())
+  stop.abort()
 })
 
 describe('metrics server', () => {
@@ -198,12 +202,12 @@ describe('situ run --metrics-port', () => {
     await mustSitu(['ingest', '-', '--data', folder], { input: lines, cwd: folder })
     const running = new Situ(['run', 'extract', '--follow', '--metrics-port', '0', '--data', folder], { cwd: folder })
     try {
-      await waitFor(() => running.stderr.includes('/metrics'))
+      await running.printed(({ stderr }) => stderr.includes('/metrics'))
       const url = /http:[^"\s]*\/metrics/.exec(running.stderr)?.[0] ?? ''
       const metrics = async () => (await fetch(url)).text()
       const done = /^situ_record_done_total\{stage="extract",variant="main"\} 30$/m
-      await waitFor(async () => done.test(await metrics()))
-      await waitFor(async () => /^situ_lag_records\{stage="extract",variant="main"\} 0$/m.test(await metrics()))
+      await until(async () => done.test(await metrics()))
+      await until(async () => /^situ_lag_records\{stage="extract",variant="main"\} 0$/m.test(await metrics()))
       for (const path of ['/live', '/ready']) {
         const response = await fetch(url.replace('/metrics', path))
         expect([response.status, await response.text()]).toEqual([200, 'ok\n'])

@@ -14,7 +14,7 @@ export async function* chunksOf(content: string | Uint8Array, size = Number.POSI
   for (let start = 0; start < bytes.length; start += size) yield bytes.subarray(start, start + size)
 }
 
-export async function collect<T>(found: AsyncIterable<T>): Promise<T[]> {
+async function collect<T>(found: AsyncIterable<T>): Promise<T[]> {
   return Array.fromAsync(found)
 }
 

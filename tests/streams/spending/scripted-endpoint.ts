@@ -22,7 +22,7 @@ export function failing(code: ErrorCode, details: ErrorDetails = {}): Answer {
 }
 
 /** A model whose answers are told, on a clock of its own. */
-export class ScriptedModel implements Model {
+class ScriptedModel implements Model {
   readonly endpoint: string
   readonly model = 'small'
   readonly parameters = {}
@@ -58,7 +58,7 @@ export class ScriptedModel implements Model {
 }
 
 /** The turns of one process, and what was booked and settled. */
-export class RecordedTurns implements RateStore {
+class RecordedTurns implements RateStore {
   readonly booked: Parameters<RateStore['bookTurn']>[1][] = []
   readonly settled: Parameters<RateStore['settleTurn']>[1][] = []
   /** What the store throws from now on. */

@@ -3,13 +3,24 @@ import { ExactIndex } from '../../../operators/dedup/exact-index.ts'
 import { SituError } from '../../../schemas/errors.ts'
 import type { Retry } from '../../../schemas/records.ts'
 import type { Pipeline } from '../../../streams/pipeline.ts'
-import { memoryPipeline, readRecords, toDocument, toyRun, toyStage, writeArticles } from '../../support/pipeline.ts'
+import {
+  type Apply,
+  memoryPipeline,
+  readRecords,
+  toDocument,
+  toyRun,
+  toyStage,
+  writeArticles,
+} from '../../support/pipeline.ts'
 
 async function askFor({ transport, serde }: Pipeline, retry: Retry, times: number): Promise<void> {
   const { value } = serde.encode('retry', retry)
   const message = { topic: 'retry', partition: retry.place.partition, key: retry.id, value }
   await transport.produce(Array.from({ length: times }, () => message))
 }
+
+const texts = (count: number) => Array.from({ length: count }, (_, number) => `Text ${number} of the test.`)
+const pass: Apply = record => [toDocument(record)]
 
 /** A stage that refuses its inputs until it is mended. */
 async function failOnce(pipeline: Pipeline) {
@@ -64,5 +75,50 @@ describe('a dead letter', () => {
     const stage = toyStage(record => [toDocument(record)])
     expect((await toyRun(pipeline, stage, { stop }).work()).counters.toy).toMatchObject({ in: 0 })
     expect(stop.aborted).toBe(false)
+  })
+})
+
+describe('dead letters', () => {
+  async function askAgain(pipeline: Pipeline): Promise<void> {
+    for (const { id, operator, place, value, variant } of await readRecords(pipeline, 'failed')) {
+      if (place) await askFor(pipeline, { id, operator, place, value, variant }, 1)
+    }
+  }
+
+  const failing = (code: 'MODEL_REPLY_INVALID' | 'MODEL_REPLY_CUT') =>
+    toyStage(record => {
+      if (record.text.includes(' 3 ')) throw new SituError(code, 'no')
+      return [toDocument(record)]
+    })
+
+  it('come back: the input is worked, the dead letter goes, and the sums hold', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, texts(6))
+    await toyRun(pipeline, failing('MODEL_REPLY_INVALID')).work()
+    await askAgain(pipeline)
+    const { counters } = await toyRun(pipeline, toyStage(pass)).work()
+    expect(counters.toy).toMatchObject({ in: 6, done: 6, out: 6, dropped: {}, failed: {}, retried: 1, inFlight: 0 })
+    expect(await readRecords(pipeline, 'failed')).toEqual([])
+    expect(await readRecords(pipeline, 'document')).toHaveLength(6)
+  })
+
+  it('asked for twice are worked once', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, texts(6))
+    await toyRun(pipeline, failing('MODEL_REPLY_INVALID')).work()
+    await askAgain(pipeline)
+    await askAgain(pipeline)
+    await toyRun(pipeline, toyStage(pass)).work()
+    expect(await readRecords(pipeline, 'document')).toHaveLength(6)
+  })
+
+  it('that fail again take the place of the first, with the new code', async () => {
+    const pipeline = await memoryPipeline()
+    await writeArticles(pipeline, texts(6))
+    await toyRun(pipeline, failing('MODEL_REPLY_INVALID')).work()
+    await askAgain(pipeline)
+    const { counters } = await toyRun(pipeline, failing('MODEL_REPLY_CUT')).work()
+    expect(counters.toy).toMatchObject({ in: 6, done: 5, failed: { MODEL_REPLY_CUT: 1 }, retried: 1 })
+    expect(await readRecords(pipeline, 'failed')).toMatchObject([{ code: 'MODEL_REPLY_CUT' }])
   })
 })

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { ErrorCode } from '../../../schemas/errors.ts'
-import type { Completed } from '../../../streams/task/committer.ts'
+import type { Result } from '../../../streams/task/outcome.ts'
+import type { Completed } from '../../../streams/task/outcome-queue.ts'
 import { Position } from '../../../streams/task/position.ts'
-import type { Result } from '../../../streams/task/record-worker.ts'
 import { Suspects } from '../../../streams/task/suspects.ts'
 
 const position = new Position('document', { topic: 'document', next: 0, finished: [] })

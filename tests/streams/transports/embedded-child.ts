@@ -4,26 +4,14 @@
  * node embedded-child.ts COMMAND FOLDER [ARGUMENT …]; with SITU_TEST_USER it works with the rights of that user id.
  */
 import { randomBytes } from 'node:crypto'
-import { SituError } from '../../../schemas/errors.ts'
 import { EmbeddedRegistry } from '../../../streams/registries/embedded.ts'
 import { openEmbedded } from '../../../streams/transports/embedded/index.ts'
 import type { Claim } from '../../../streams/transports/transport.ts'
+import { describeError, print, runCommand } from '../../support/child-commands.ts'
 
-const [command = '', folder = '', ...rest] = process.argv.slice(2)
-
-function print(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`)
-}
-
-function describe(error: unknown): { code: string; message: string } {
-  if (error instanceof SituError) return { code: error.code, message: error.message }
-  return { code: 'unexpected', message: String(error) }
-}
-
-const commands: Record<string, () => Promise<void>> = {
+await runCommand({
   /** Holds a task until it is killed. */
-  async own() {
-    const [task = '', topic = ''] = rest
+  async own([folder = '', task = '', topic = '']) {
     const transport = await openEmbedded(folder, { create: true })
     const tasks = [{ id: task, stage: 'stage', partition: 0, topics: [topic] }]
     await transport.join(tasks, claim => print({ epoch: claim.epoch }))
@@ -31,8 +19,7 @@ const commands: Record<string, () => Promise<void>> = {
   },
 
   /** Counts upwards from the task record while it owns the task, one number a commit. */
-  async work() {
-    const [task = '', topic = '', records = ''] = rest
+  async work([folder = '', task = '', topic = '', records = '']) {
     const transport = await openEmbedded(folder, { create: true, retryHeldMs: 20 })
     const { promise, resolve } = Promise.withResolvers<Claim>()
     await transport.join([{ id: task, stage: 'stage', partition: 0, topics: [topic] }], resolve)
@@ -47,8 +34,7 @@ const commands: Record<string, () => Promise<void>> = {
   },
 
   /** Brings keys that others bring too, one a commit. */
-  async bring() {
-    const [topic = '', count = '0'] = rest
+  async bring([folder = '', topic = '', count = '0']) {
     const transport = await openEmbedded(folder, { create: true })
     let alreadyThere = 0
     for (let index = 0; index < Number(count); index++) {
@@ -60,8 +46,7 @@ const commands: Record<string, () => Promise<void>> = {
   },
 
   /** Commits batches of ten until it is killed, and says how many it has committed. */
-  async batches() {
-    const [topic = ''] = rest
+  async batches([folder = '', topic = '']) {
     const transport = await openEmbedded(folder, { create: true })
     for (let batch = 0; ; batch++) {
       const value = randomBytes(2000)
@@ -73,8 +58,7 @@ const commands: Record<string, () => Promise<void>> = {
   },
 
   /** Writes until the disk is full, then reads what is there. */
-  async fill() {
-    const [topic = ''] = rest
+  async fill([folder = '', topic = '']) {
     const transport = await openEmbedded(folder, { create: true })
     await transport.createTopics([{ name: topic, partitions: 1, compacted: false }])
     let committed = 0
@@ -83,7 +67,7 @@ const commands: Record<string, () => Promise<void>> = {
         await transport.produce([{ topic, partition: 0, key: String(committed), value: randomBytes(50_000) }])
       }
     } catch (error) {
-      print(describe(error))
+      print(describeError(error))
     }
     let read = 0
     for await (const { messages } of transport.read(topic, 0, 0)) read += messages.length
@@ -91,8 +75,7 @@ const commands: Record<string, () => Promise<void>> = {
     await transport.close()
   },
 
-  async follow() {
-    const [topic = '', count = '0'] = rest
+  async follow([folder = '', topic = '', count = '0']) {
     const transport = await openEmbedded(folder, { create: false, readOnly: true })
     print({ ready: true })
     const keys: (string | null)[] = []
@@ -104,32 +87,19 @@ const commands: Record<string, () => Promise<void>> = {
     await transport.close()
   },
 
-  async open() {
-    const mode = rest[0]
-    try {
-      const transport = await openEmbedded(folder, { create: mode === 'write', readOnly: mode === 'read' })
-      await transport.createTopics([{ name: 'topic', partitions: 1, compacted: false }])
-      await transport.close()
-      print({ code: 'none', message: '' })
-    } catch (error) {
-      print(describe(error))
-    }
+  async open([folder = '', mode = '']) {
+    const transport = await openEmbedded(folder, { create: mode === 'write', readOnly: mode === 'read' })
+    await transport.createTopics([{ name: 'topic', partitions: 1, compacted: false }])
+    await transport.close()
+    print({ code: 'none', message: '' })
   },
 
-  async register() {
+  async register([folder = '', ...schemas]) {
     const transport = await openEmbedded(folder, { create: true })
     const registry = new EmbeddedRegistry(transport.database)
     const ids: number[] = []
-    for (const schema of rest) ids.push(await registry.register('subject', schema))
+    for (const schema of schemas) ids.push(await registry.register('subject', schema))
     await transport.close()
     print({ ids })
   },
-}
-
-const user = Number(process.env.SITU_TEST_USER ?? 0)
-if (user > 0) {
-  process.setgroups?.([])
-  process.setgid?.(user)
-  process.setuid?.(user)
-}
-await commands[command]?.()
+})

@@ -4,24 +4,12 @@
  * node spending-child.ts COMMAND FOLDER [ARGUMENT …]; with SITU_TEST_USER it works with the rights of that user id.
  */
 import { randomBytes } from 'node:crypto'
-import { SituError } from '../../../../schemas/errors.ts'
 import { SqliteSpendingStore } from '../../../../streams/spending/stores/sqlite.ts'
 import { keyOf, paidReply } from '../../../contracts/spending-store.ts'
+import { describeError, print, runCommand } from '../../../support/child-commands.ts'
 
-const [command = '', folder = '', ...rest] = process.argv.slice(2)
-
-function print(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`)
-}
-
-function describe(error: unknown): { code: string; message: string } {
-  if (error instanceof SituError) return { code: error.code, message: error.message }
-  return { code: 'unexpected', message: String(error) }
-}
-
-const commands: Record<string, () => Promise<void>> = {
-  async open() {
-    const [how = ''] = rest
+await runCommand({
+  async open([folder = '', how = '']) {
     const store = await SqliteSpendingStore.open(folder, { create: how === 'write', readOnly: how === 'read' })
     await store.cacheSummary()
     if (how === 'write') await store.putReply(keyOf(1), paidReply('text'))
@@ -29,7 +17,7 @@ const commands: Record<string, () => Promise<void>> = {
   },
 
   /** Puts replies, ten at once, until it is killed, and says which are kept. */
-  async put() {
+  async put([folder = '']) {
     const store = await SqliteSpendingStore.open(folder, { create: true })
     for (let next = 0; ; next += 10) {
       await Promise.all(
@@ -42,7 +30,7 @@ const commands: Record<string, () => Promise<void>> = {
   },
 
   /** Puts replies until the disk is full. */
-  async fill() {
+  async fill([folder = '']) {
     const store = await SqliteSpendingStore.open(folder, { create: true })
     let kept = 0
     try {
@@ -51,14 +39,13 @@ const commands: Record<string, () => Promise<void>> = {
         kept++
       }
     } catch (error) {
-      print(describe(error))
+      print(describeError(error))
     }
     print({ kept, read: (await store.cacheSummary()).replies })
   },
 
   /** Takes part in a run: books turns, spends, and puts replies that others put too. */
-  async work() {
-    const [worker = '', count = '0'] = rest
+  async work([folder = '', worker = '', count = '0']) {
     const store = await SqliteSpendingStore.open(folder, { create: true })
     const run = await store.joinRun(worker)
     print({ run })
@@ -72,16 +59,4 @@ const commands: Record<string, () => Promise<void>> = {
     await store.close()
     print({ waits })
   },
-}
-
-const user = Number(process.env.SITU_TEST_USER ?? 0)
-if (user > 0) {
-  process.setgroups?.([])
-  process.setgid?.(user)
-  process.setuid?.(user)
-}
-try {
-  await commands[command]?.()
-} catch (error) {
-  print(describe(error))
-}
+})
