@@ -10,6 +10,8 @@ import { type Health, judge } from './health.ts'
 
 /** How long the transport may take to answer a look. */
 const answerMs = 3000
+/** How long an answer waits for a look that has begun: who probes gives up soon, Kubernetes after a second. */
+const patienceMs = 500
 /** A look that is younger is good enough. */
 const freshMs = 500
 /** From here on an opening is a label: rarer ones change with each look, and each would be a series of its own. */
@@ -132,13 +134,16 @@ export class MetricsServer {
     return this.#registry.metrics()
   }
 
-  /** One look at a time, however many ask. */
+  /** One look at a time, however many ask; where it takes long, the one before it has to do. */
   async #refresh(): Promise<void> {
-    if (this.#pipeline.clock.now() - this.#look.at < freshMs) return
+    const { clock } = this.#pipeline
+    if (clock.now() - this.#look.at < freshMs) return
     this.#looking ??= this.#lookNow().finally(() => {
       this.#looking = null
     })
-    await this.#looking
+    const looked = new AbortController()
+    await Promise.race([this.#looking, clock.sleep(patienceMs, looked.signal)])
+    looked.abort()
   }
 
   async #lookNow(): Promise<void> {
