@@ -186,6 +186,8 @@ export class Committer {
         await this.#commit(chunk)
         this.#ports.index?.confirm()
         this.#ports.onCommit(chunk)
+        // With state that was all, and what is worked from now on is to wait for others like it.
+        if (this.turn) return
       } catch (error) {
         this.#failed = true
         this.#ports.index?.rollback()
