@@ -1,5 +1,5 @@
 import avro from 'avsc'
-import { messageOf, SituError } from './errors.ts'
+import { isOfRecord, messageOf, SituError } from './errors.ts'
 import { type Noun, type Records, schemas, sharedPaths } from './records.ts'
 import type { SchemaRegistry } from './registry.ts'
 
@@ -112,7 +112,7 @@ export class Serde {
     try {
       return await this.decode(noun, value)
     } catch (error) {
-      if (error instanceof SituError && error.stops === 'record') return null
+      if (isOfRecord(error)) return null
       throw error
     }
   }
@@ -122,7 +122,7 @@ export class Serde {
     try {
       return await this.#resolver(noun, id)
     } catch (error) {
-      if (!(error instanceof SituError) || error.stops !== 'record') throw error
+      if (!isOfRecord(error)) throw error
       throw new SituError(error.code, error.message, { cause: error, evidence: { kind: 'bytes', content: value } })
     }
   }

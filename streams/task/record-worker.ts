@@ -4,7 +4,7 @@ import { openingOf } from '../../operators/opening.ts'
 import { type Context, type Draft, Drop } from '../../operators/operator.ts'
 import type { Search } from '../../operators/search.ts'
 import type { Tokenizer } from '../../operators/tokenizer.ts'
-import { type ErrorCode, messageOf, SituError } from '../../schemas/errors.ts'
+import { type ErrorCode, isOfRecord, messageOf, SituError } from '../../schemas/errors.ts'
 import {
   type LostSample,
   type Noun,
@@ -308,7 +308,7 @@ function isReplyAtFault(error: unknown): boolean {
 /** Of the errors of several samples the one that ends the record; undefined where others may be kept. */
 function endingError(errors: readonly unknown[]): unknown {
   const ending = errors.filter(error => !isReplyAtFault(error))
-  const stopping = ending.find(error => !(error instanceof SituError) || error.stops !== 'record')
+  const stopping = ending.find(error => !isOfRecord(error))
   return stopping ?? ending[0]
 }
 

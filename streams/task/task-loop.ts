@@ -257,10 +257,13 @@ export class TaskLoop {
   }
 
   /** Whether the message lies behind the range of the stage; its input then counts as read to the end. */
-  #isBehindEnd({ topic }: Position, { partition, offset }: Message): boolean {
+  #isBehindEnd(position: Position, { partition, offset }: Message): boolean {
     const { input, until } = this.binding.stage
-    if (topic !== input || offset < (until?.[partition] ?? Number.POSITIVE_INFINITY)) return false
+    const end = until?.[partition] ?? Number.POSITIVE_INFINITY
+    if (position.topic !== input || offset < end) return false
     this.#ended = true
+    // Control records may lie before the end, and would seem to wait for ever.
+    position.pass(end)
     this.#notify()
     return true
   }
