@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Clock } from '../../../streams/clock.ts'
 import { MetricsServer } from '../../../streams/metrics/metrics.ts'
@@ -178,6 +180,20 @@ describe('health of a run', () => {
 })
 
 describe('metrics server', () => {
+  it('serves no figure of Situ that the README does not name', async () => {
+    const run = toyRun(
+      await memoryPipeline(),
+      toyStage(() => []),
+    )
+    const { get } = await serve(await memoryPipeline(), run, new AbortController().signal)
+    const names = [...(await get('/metrics')).text.matchAll(/^# TYPE (situ_\w+)/gm)].map(([, name = '']) => name)
+    expect(names.length).toBeGreaterThan(25)
+    const readme = readFileSync(join(import.meta.dirname, '../../../README.md'), 'utf8')
+    const named = [...readme.matchAll(/`(?:situ|…)_(\w+)`/g)].map(([, name = '']) => name)
+    const isNamed = (name: string) => [/^situ_/, /^situ_record_/].some(start => named.includes(name.replace(start, '')))
+    expect(names.filter(name => !isNamed(name))).toEqual([])
+  })
+
   it('answers GET on its three paths only', async () => {
     const pipeline = await memoryPipeline()
     const stop = new AbortController()
