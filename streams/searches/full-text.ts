@@ -7,7 +7,7 @@ import type { Config } from '../config/config.ts'
 import { isOnKafka, type Pipeline } from '../pipeline.ts'
 import type { Message } from '../transports/transport.ts'
 import { type Entry, type Hit, type Indexed, IndexFile } from './full-text/index-file.ts'
-import type { OpenSearch } from './index.ts'
+import type { OpenSearch } from './search.ts'
 
 /** Raised whenever the same documents would be found otherwise. */
 export const fullTextName = 'full-text, version 1'

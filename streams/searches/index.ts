@@ -1,22 +1,7 @@
-import type { Search } from '../../operators/search.ts'
 import type { Config } from '../config/config.ts'
-import type { Pipeline } from '../pipeline.ts'
 import { FullTextSearch, fullTextName } from './full-text.ts'
+import type { SearchSource } from './search.ts'
 import type { SearchSettings } from './settings.ts'
-
-/** A search that is open until it is closed. */
-export interface OpenSearch extends Search {
-  close(): Promise<void>
-}
-
-/** A search as configured: what its results depend on is known before anything is opened. */
-export interface SearchSource {
-  readonly name: string
-  /** Whether others are asked, so that nothing is searched just to see what would be found. */
-  readonly isRemote: boolean
-  /** @throws {SituError} DATA_* */
-  open(pipeline: Pipeline): Promise<OpenSearch>
-}
 
 /** The search that the configuration names; without one that over the documents of the pipeline. */
 export function createSearch(config: Config): SearchSource {

@@ -1,7 +1,7 @@
 import type { Search } from '../../operators/search.ts'
 import type { Pipeline } from '../pipeline.ts'
 import type { StageBinding } from '../task/stage-binding.ts'
-import type { OpenSearch, SearchSource } from './index.ts'
+import type { OpenSearch, SearchSource } from './search.ts'
 
 /** The searches that some stages work with: stages of one source share one. */
 export class OpenSearches {

@@ -7,7 +7,7 @@ import type { Prompt } from '../../operators/prompt.ts'
 import type { Prompt as PromptRecord } from '../../schemas/records.ts'
 import type { Stage } from '../chain/topology.ts'
 import type { StageEmbedder } from '../embedders/embedder.ts'
-import type { SearchSource } from '../searches/index.ts'
+import type { SearchSource } from '../searches/search.ts'
 import { snapshotTexts } from '../snapshots/snapshot-text.ts'
 
 /** What an operator declares, and gets. */
