@@ -280,7 +280,7 @@ export class Committer {
     this.#counters = counters
     this.#made = made
     this.#pace.note(time, finished(counters))
-    for (const position of positions) position.trim()
+    for (const position of positions) position.settle()
     if (this.#order.length === 0) return
     const done = new Set(chunk.map(({ position, offset }) => placeOf(position.topic, offset)))
     while (done.has(this.#order[0] ?? '')) this.#order.shift()

@@ -128,7 +128,7 @@ export class TaskLoop {
   /** Every offset of the topic below it is committed; infinite where no further input of the topic is taken. */
   workedTo(topic: string): number {
     if (this.#isPastLimit(topic)) return Number.POSITIVE_INFINITY
-    return this.#restored?.positions.find(position => position.topic === topic)?.next ?? 0
+    return this.#restored?.positions.find(position => position.topic === topic)?.settledTo ?? 0
   }
 
   /** Messages that wait to be taken; 0 beyond a limit, and until the position is read back. */
@@ -317,9 +317,7 @@ export class TaskLoop {
 
   /** The message asks for nothing, or an earlier run has finished it. */
   #pass(position: Position, { offset }: Message): boolean {
-    position.take(offset)
-    position.finish([offset])
-    position.trim()
+    position.skip(offset)
     this.#slots.release()
     return true
   }
