@@ -332,6 +332,11 @@ export class SituError extends Error {
   }
 }
 
+/** Whether the error is that of one record, as opposed to one of registry, log or run, by which others would end too. */
+export function isOfRecord(error: unknown): error is SituError {
+  return error instanceof SituError && error.stops === 'record'
+}
+
 /** Text of anything thrown, without its stack. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

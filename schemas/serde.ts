@@ -1,5 +1,5 @@
 import type avro from 'avsc'
-import { messageOf, SituError } from './errors.ts'
+import { isOfRecord, messageOf, SituError } from './errors.ts'
 import { parseSchema, plainReading, type Reading, readingOf } from './reading.ts'
 import { type Noun, type Records, schemas, sharedPaths } from './records.ts'
 import type { SchemaRegistry } from './registry.ts'
@@ -108,7 +108,7 @@ export class Serde {
     try {
       return await this.decode(noun, value)
     } catch (error) {
-      if (error instanceof SituError && error.stops === 'record') return null
+      if (isOfRecord(error)) return null
       throw error
     }
   }
@@ -118,7 +118,7 @@ export class Serde {
     try {
       return await this.#reading(noun, id)
     } catch (error) {
-      if (!(error instanceof SituError) || error.stops !== 'record') throw error
+      if (!isOfRecord(error)) throw error
       throw new SituError(error.code, error.message, { cause: error, evidence: { kind: 'bytes', content: value } })
     }
   }

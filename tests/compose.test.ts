@@ -56,6 +56,18 @@ describe('docker-compose.yml', () => {
     }
   })
 
+  it('keeps the schemas of the registry for ever, as all topics without a retention of their own', () => {
+    expect(services.kafka?.environment.KAFKA_LOG_RETENTION_MS).toBe(-1)
+  })
+
+  it('gives all workers one data folder, which their limits and paid replies are in', () => {
+    const folder = instructions.findLast(({ name }) => name === 'WORKDIR')?.text
+    const [volume] = services.worker?.volumes ?? []
+    expect(volume?.split(':')[1]).toBe(folder)
+    expect(instructions.findLast(({ name }) => name === 'VOLUME')?.text).toBe(folder)
+    expect(services.worker?.environment.SITU_DATA).toBeUndefined()
+  })
+
   it('names every volume that is used', () => {
     const used = each.flatMap(([, { volumes }]) => volumes.map(volume => volume.split(':')[0]))
     expect(used.sort()).toEqual(Object.keys(volumes).sort())

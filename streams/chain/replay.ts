@@ -2,6 +2,7 @@ import { SituError } from '../../schemas/errors.ts'
 import type { Variant } from '../../schemas/records.ts'
 import type { Config } from '../config/config.ts'
 import { describeChange, readConfiguration, writeTexts } from '../configuration.ts'
+import { instantOf } from '../instant.ts'
 import type { Pipeline } from '../pipeline.ts'
 import type { StageBinding } from '../task/stage-binding.ts'
 import type { OutgoingMessage } from '../transports/transport.ts'
@@ -185,8 +186,8 @@ async function offsetOf(
   if (text === 'earliest') return start
   if (text === 'latest') return end
   if (/^\d{1,15}$/.test(text)) return flag === '--from' ? Math.min(Number(text), end) : Number(text)
-  const time = Date.parse(text)
-  if (Number.isNaN(time)) {
+  const time = instantOf(text)
+  if (time === null) {
     throw new SituError('USAGE', `${flag} ${text}: expected earliest, latest, an offset or a time`)
   }
   return transport.offsetAt(topic, partition, time)

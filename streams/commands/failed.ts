@@ -3,6 +3,7 @@ import { errorTable, SituError } from '../../schemas/errors.ts'
 import type { Failed } from '../../schemas/records.ts'
 import { kafkaSettingNames } from '../config/kafka-settings.ts'
 import { causesOf, operatorOf, readDeadLetters } from '../inspect/dead-letters.ts'
+import { instantOf } from '../instant.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { closestName } from '../terminal/closest-name.ts'
 import { type CommandContext, defineCommand } from '../terminal/command.ts'
@@ -13,8 +14,12 @@ const verbs = ['causes', 'list', 'show', 'retry'] as const
 /** A time in words, as milliseconds since 1970. */
 const time = z
   .string()
-  .refine(text => !Number.isNaN(Date.parse(text)), 'expected a time such as 2026-01-31T12:00:00Z')
-  .transform(text => Date.parse(text))
+  .transform((text, context) => {
+    const time = instantOf(text)
+    if (time !== null) return time
+    context.addIssue('expected a time such as 2026-01-31T12:00:00Z')
+    return z.NEVER
+  })
   .optional()
 
 export const command = defineCommand({

@@ -1,9 +1,10 @@
 import jsonata from 'jsonata'
 import { z } from 'zod'
-import { messageOf, SituError } from '../../schemas/errors.ts'
+import { isOfRecord, messageOf, SituError } from '../../schemas/errors.ts'
 import { nounOfTopic } from '../chain/topology.ts'
 import { readVariants } from '../chain/variants.ts'
 import { kafkaSettingNames } from '../config/kafka-settings.ts'
+import { instantOf } from '../instant.ts'
 import { openPipeline, type Pipeline } from '../pipeline.ts'
 import { defineCommand } from '../terminal/command.ts'
 import { toJson } from '../terminal/output.ts'
@@ -96,9 +97,8 @@ async function offsetOf(
   if (from === 'earliest') return 0
   if (from === 'latest') return (await transport.bounds(topic, partition)).end
   if (/^\d+$/.test(from)) return Number(from)
-  // A bare number or a month's name would be a time as well.
-  const time = /^\d{4}-\d\d/.test(from) ? Date.parse(from) : Number.NaN
-  if (Number.isNaN(time)) throw new SituError('USAGE', `--from ${from}: expected earliest, latest, an offset or a time`)
+  const time = instantOf(from)
+  if (time === null) throw new SituError('USAGE', `--from ${from}: expected earliest, latest, an offset or a time`)
   return transport.offsetAt(topic, partition, time)
 }
 
@@ -106,13 +106,14 @@ function frame({ topic, partition, offset, key, timestamp }: Message): Omit<Line
   return { topic, partition, offset, key, timestamp }
 }
 
-/** A message that can't be read is shown as such: a tap must not end on it. */
+/** A message that is no record is shown as such: a tap must not end on it. */
 async function readValue({ serde }: Pipeline, noun: Parameters<Pipeline['serde']['decode']>[0], { value }: Message) {
   if (value === null) return null
   try {
     return await serde.decode(noun, value)
   } catch (error) {
-    return { unreadable: messageOf(error), bytes: value }
+    if (isOfRecord(error)) return { unreadable: error.message, bytes: value }
+    throw error
   }
 }
 

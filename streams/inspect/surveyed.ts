@@ -1,3 +1,4 @@
+import { isOfRecord } from '../../schemas/errors.ts'
 import type { Noun, Task } from '../../schemas/records.ts'
 import type { Stage } from '../chain/topology.ts'
 import { identify, isOpen } from '../identity.ts'
@@ -32,8 +33,9 @@ async function idOf({ serde }: Pipeline, noun: Noun, { key, value, parent }: Mes
   if (parent !== null || !isOpen(noun)) return key ?? ''
   try {
     return identify(noun, await serde.decode(noun, value)).id
-  } catch {
-    return key ?? ''
+  } catch (error) {
+    if (isOfRecord(error)) return key ?? ''
+    throw error
   }
 }
 
@@ -109,8 +111,9 @@ export class StageInputs {
       const { place } = await this.#pipeline.serde.decode('routed', message.value)
       if (this.#sent.has(keyOf(place))) this.sentTwice++
       this.#sent.set(keyOf(place), { topic: message.topic, partition: message.partition, offset: message.offset })
-    } catch {
+    } catch (error) {
       // What is no input there asks for nothing.
+      if (!isOfRecord(error)) throw error
     }
   }
 

@@ -9,6 +9,8 @@ import { StageMetrics } from './stage-metrics.ts'
 
 /** How long the transport may take to answer a look. */
 const answerMs = 3000
+/** How long an answer waits for a look that has begun: who probes gives up soon, Kubernetes after a second. */
+const patienceMs = 500
 /** A look that is younger is good enough. */
 const freshMs = 500
 
@@ -122,13 +124,16 @@ export class MetricsServer {
     return this.#registry.metrics()
   }
 
-  /** One look at a time, however many ask. */
+  /** One look at a time, however many ask; where it takes long, the one before it has to do. */
   async #refresh(): Promise<void> {
-    if (this.#pipeline.clock.now() - this.#look.at < freshMs) return
+    const { clock } = this.#pipeline
+    if (clock.now() - this.#look.at < freshMs) return
     this.#looking ??= this.#lookNow().finally(() => {
       this.#looking = null
     })
-    await this.#looking
+    const looked = new AbortController()
+    await Promise.race([this.#looking, clock.sleep(patienceMs, looked.signal)])
+    looked.abort()
   }
 
   async #lookNow(): Promise<void> {

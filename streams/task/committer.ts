@@ -176,6 +176,8 @@ export class Committer {
         await this.#commit(chunk)
         this.#ports.index?.confirm()
         this.#ports.onCommit(chunk)
+        // With state that was all, and what is worked from now on is to wait for others like it.
+        if (this.turn) return
       } catch (error) {
         this.#failed = true
         this.#ports.index?.rollback()
@@ -228,7 +230,7 @@ export class Committer {
     this.#counters = counters
     this.#made = made
     this.#pace.note(time, finished(counters))
-    for (const position of positions) position.trim()
+    for (const position of positions) position.settle()
     this.#queue.committed(chunk)
   }
 }

@@ -87,10 +87,13 @@ export class InputReader {
   }
 
   /** Whether the message lies behind the range of the stage; its input then counts as read to the end. */
-  #isBehindEnd({ topic }: Position, { partition, offset }: Message): boolean {
+  #isBehindEnd(position: Position, { partition, offset }: Message): boolean {
     const { input, until } = this.#ports.stage
-    if (topic !== input || offset < (until?.[partition] ?? Number.POSITIVE_INFINITY)) return false
+    const end = until?.[partition] ?? Number.POSITIVE_INFINITY
+    if (position.topic !== input || offset < end) return false
     this.#ended = true
+    // Control records may lie before the end, and would seem to wait for ever.
+    position.pass(end)
     this.#ports.changed.raise()
     return true
   }
@@ -144,9 +147,7 @@ export class InputReader {
 
   /** The message asks for nothing, or an earlier run has finished it. */
   #pass(position: Position, { offset }: Message): boolean {
-    position.take(offset)
-    position.finish([offset])
-    position.trim()
+    position.skip(offset)
     this.#slots.release()
     return true
   }

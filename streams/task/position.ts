@@ -2,7 +2,10 @@ import type { Position as PositionRecord } from '../../schemas/records.ts'
 
 interface Entry {
   offset: number
+  /** It is, or the commit that runs makes it so. */
   committed: boolean
+  /** It is, and nothing can take that back. */
+  settled: boolean
 }
 
 /**
@@ -30,9 +33,14 @@ export class Position {
     this.#finishedBefore = pairs
   }
 
-  /** Every offset below it is committed. */
+  /** Every offset below it is committed, or is by the commit that runs. */
   get next(): number {
     return this.#entries.find(entry => !entry.committed)?.offset ?? this.readTo
+  }
+
+  /** Every offset below it is committed. */
+  get settledTo(): number {
+    return this.#entries.find(entry => !entry.settled)?.offset ?? this.readTo
   }
 
   /** Taken offsets that the commits can't leave behind yet, committed ones among them. */
@@ -48,9 +56,16 @@ export class Position {
   /** Takes an offset, in ascending order. @returns False where an earlier run has finished it. */
   take(offset: number): boolean {
     const finished = this.wasFinished(offset)
-    this.#entries.push({ offset, committed: finished })
+    this.#entries.push({ offset, committed: finished, settled: finished })
     this.readTo = offset + 1
     return !finished
+  }
+
+  /** Takes an offset that asks for nothing, so that no commit is needed. */
+  skip(offset: number): void {
+    this.#entries.push({ offset, committed: true, settled: true })
+    this.readTo = offset + 1
+    this.#forget()
   }
 
   /** The batch is read up to here: control records and gaps behind its last message are passed. */
@@ -67,11 +82,17 @@ export class Position {
     }
   }
 
-  /** Forgets what lies below `next`. */
-  trim(): void {
-    let open = this.#entries.findIndex(entry => !entry.committed)
+  /** The commit has been made. */
+  settle(): void {
+    for (const entry of this.#entries) entry.settled = entry.committed
+    this.#forget()
+  }
+
+  /** What lies below `settledTo`. */
+  #forget(): void {
+    let open = this.#entries.findIndex(entry => !entry.settled)
     if (open < 0) open = this.#entries.length
-    this.#entries = this.#entries.slice(open)
+    if (open > 0) this.#entries = this.#entries.slice(open)
   }
 
   /** By halves: they lie in order. */

@@ -1,4 +1,4 @@
-import { SituError } from '../../schemas/errors.ts'
+import { isOfRecord } from '../../schemas/errors.ts'
 import type { Place, Retry } from '../../schemas/records.ts'
 import type { Serde } from '../../schemas/serde.ts'
 import type { Stage } from '../chain/topology.ts'
@@ -60,7 +60,7 @@ export class RetryRequests {
     try {
       return await this.#serde.decode('retry', value)
     } catch (error) {
-      if (error instanceof SituError && error.stops === 'record') return null
+      if (isOfRecord(error)) return null
       throw error
     }
   }

@@ -1,3 +1,4 @@
+import { isOfRecord } from '../../schemas/errors.ts'
 import type { Serde } from '../../schemas/serde.ts'
 import { partitionOf, type Stage } from '../chain/topology.ts'
 import { identify } from '../identity.ts'
@@ -61,9 +62,10 @@ export class Routing {
       const { id, place, value } = await this.#ports.serde.decode('routed', message.value)
       const { topic, partition, offset } = place
       return { ...message, key: id, topic, partition, offset, value }
-    } catch {
-      // Nobody but this stage writes here.
-      return null
+    } catch (error) {
+      // Nobody but this stage writes here. What only can't be read now must not be passed over.
+      if (isOfRecord(error)) return null
+      throw error
     }
   }
 
@@ -74,9 +76,10 @@ export class Routing {
       const record = identify(from, await this.#ports.serde.decode(from, value))
       const partition = partitionOf(from, record, this.#ports.partitions)
       return partition === this.#partition ? null : { partition, id: record.id }
-    } catch {
+    } catch (error) {
       // The worker reads it again, and says why it can't.
-      return null
+      if (isOfRecord(error)) return null
+      throw error
     }
   }
 }

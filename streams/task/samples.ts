@@ -1,7 +1,7 @@
 import type { StatefulIndex } from '../../operators/dedup/near-duplicate-index.ts'
 import type { Context, Draft, Drop } from '../../operators/operator.ts'
 import type { Search } from '../../operators/search.ts'
-import { type ErrorCode, SituError } from '../../schemas/errors.ts'
+import { type ErrorCode, isOfRecord, SituError } from '../../schemas/errors.ts'
 import type { LostSample, Noun, Place, Records, Spent } from '../../schemas/records.ts'
 import { type CallPorts, CallRecorder } from './call-recorder.ts'
 import type { RecordLimit } from './record-limit.ts'
@@ -138,6 +138,6 @@ export function isReplyAtFault(error: unknown): error is SituError {
 /** Of the errors of several samples the one that ends the record; undefined where others may be kept. */
 function endingError(errors: readonly unknown[]): unknown {
   const ending = errors.filter(error => !isReplyAtFault(error))
-  const stopping = ending.find(error => !(error instanceof SituError) || error.stops !== 'record')
+  const stopping = ending.find(error => !isOfRecord(error))
   return stopping ?? ending[0]
 }

@@ -91,7 +91,7 @@ export class TaskLoop {
   /** Every offset of the topic below it is committed; infinite where no further input of the topic is taken. */
   workedTo(topic: string): number {
     if (this.#reader.isPastLimit(topic)) return Number.POSITIVE_INFINITY
-    return this.#worker?.positions.find(position => position.topic === topic)?.next ?? 0
+    return this.#worker?.positions.find(position => position.topic === topic)?.settledTo ?? 0
   }
 
   /** Messages that wait to be taken; 0 beyond a limit, and until the position is read back. */

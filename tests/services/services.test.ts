@@ -34,7 +34,7 @@ function fakeCommand(name: string, script: string): void {
 describe('the way to have services', () => {
   it('is the brokers of the environment, before all others', async () => {
     fakeCommand('docker', 'echo 1')
-    const environment = { SITU_TEST_BROKERS: 'one:9092, two:9092', SITU_TEST_REGISTRY: 'http://one:8081' }
+    const environment = { SITU_TEST_BROKERS: 'one:9092, two:9092', SITU_TEST_REGISTRY: 'http://one:8081/' }
     const wanted = { kind: 'environment', brokers: ['one:9092', 'two:9092'], registry: 'http://one:8081' }
     expect(await chooseWay(environment)).toEqual(wanted)
   })

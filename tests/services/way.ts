@@ -11,7 +11,11 @@ export type Way =
 export async function chooseWay(environment: NodeJS.ProcessEnv = process.env): Promise<Way> {
   const { SITU_TEST_BROKERS: brokers, SITU_TEST_REGISTRY: registry } = environment
   if (brokers)
-    return { kind: 'environment', brokers: brokers.split(',').map(word => word.trim()), registry: registry || null }
+    return {
+      kind: 'environment',
+      brokers: brokers.split(',').map(word => word.trim()),
+      registry: registry?.replace(/\/+$/, '') || null,
+    }
   if (await hasEngine()) return { kind: 'docker' }
   const missing = await missingForJava()
   if (missing.length === 0) return { kind: 'java' }

@@ -194,6 +194,25 @@ describe('retrieve in a run', () => {
     expect(found.sort()).toEqual([knots.text, ferry.text].sort())
   })
 
+  it('does not look before the commit has ended that makes the documents, however long it takes', async () => {
+    const config = configure()
+    const { pipeline, stage } = await begin([['frozen river', 'ferry']], config)
+    const { transport, clock } = pipeline
+    const { join } = transport
+    transport.join = (tasks, assigned) =>
+      join.call(transport, tasks, claim => {
+        const commit = claim.commit.bind(claim)
+        claim.commit = async (messages, ...rest) => {
+          if (messages.some(({ topic }) => topic === 'document')) await clock.sleep(10_000)
+          return commit(messages, ...rest)
+        }
+        assigned(claim)
+      })
+    await writeArticles(pipeline, [ferry.text])
+    const counters = await workWithDocuments(pipeline, stage, config)
+    expect(counters.retrieve).toMatchObject({ in: 1, done: 1, failed: {} })
+  })
+
   it('keeps instructions as dead letters while there is no document', async () => {
     const config = configure()
     const { pipeline, stage } = await begin([['ferry']], config)

@@ -113,6 +113,15 @@ describe('replay', () => {
     await soundStatus(pipeline)
   })
 
+  it.each(['-5', '1.5'])('takes %s for no time', async from => {
+    const pipeline = await workedPipeline(1, new CountingModel())
+    const wanted = { variant: 'odd', range: { from } }
+    await expect(replay(pipeline, 'instruct', new CountingModel(), wanted)).rejects.toMatchObject({
+      code: 'USAGE',
+      message: `--from ${from}: expected earliest, latest, an offset or a time`,
+    })
+  })
+
   it('shares a limit out among partitions', async () => {
     const model = new CountingModel()
     const pipeline = await workedPipeline(30, model, 3)

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterEach, describe, expect, it } from 'vitest'
+import type { Clock } from '../../../streams/clock.ts'
 import { MetricsServer } from '../../../streams/metrics/metrics.ts'
 import type { Pipeline } from '../../../streams/pipeline.ts'
 import { MemoryLog } from '../../../streams/transports/memory.ts'
@@ -129,6 +130,22 @@ describe('health of a run', () => {
     await until(async () => (await get('/ready')).status === 200)
     stop.abort()
     await working
+  })
+
+  it('is told without a wait for a transport that hangs: who probes would take that for a dead process', async () => {
+    const pipeline = await memoryPipeline()
+    pipeline.transport.bounds = () => new Promise(() => {})
+    // Time in which half a second is over at once, and a second never.
+    const sleep: Clock['sleep'] = ms => new Promise(resolve => ms < 1000 && setImmediate(resolve))
+    const run = toyRun(
+      pipeline,
+      toyStage(() => []),
+    )
+    const hurried = { ...pipeline, clock: { now: pipeline.clock.now, sleep } }
+    const { get } = await serve(hurried, run, new AbortController().signal)
+    expect((await get('/live')).status).toBe(200)
+    expect((await get('/ready')).text).toContain('has not joined')
+    expect((await get('/metrics')).text).toContain('situ_live 1')
   })
 
   it('is not live where messages wait and nothing fetches them, though the process is up', async () => {

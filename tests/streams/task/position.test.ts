@@ -61,9 +61,20 @@ describe('Position', () => {
     expect(position.toRecord()).toEqual({ topic: 'document', next: 1, finished: [] })
   })
 
+  it('tells apart what is committed from what the running commit makes so', () => {
+    const position = worked([0, 1, 2], [0, 1])
+    position.skip(3)
+    expect([position.next, position.settledTo]).toEqual([2, 0])
+    position.settle()
+    expect([position.next, position.settledTo]).toEqual([2, 2])
+    position.finish([2])
+    position.settle()
+    expect([position.settledTo, position.window]).toEqual([4, 0])
+  })
+
   it('forgets what lies below it', () => {
     const position = worked([0, 1, 2, 3], [0, 1, 3])
-    position.trim()
+    position.settle()
     expect(position.window).toBe(2)
     expect(position.toRecord()).toEqual({ topic: 'document', next: 2, finished: [1, 1] })
   })

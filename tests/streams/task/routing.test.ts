@@ -65,6 +65,28 @@ function textsOf(partition: number, count: number): string[] {
 }
 
 describe('articles that others wrote', () => {
+  it('are not passed over where the registry does not answer when they arrive', async () => {
+    const pipeline = await memoryPipeline(undefined, undefined, partitions)
+    const texts = Array.from({ length: 12 }, (_, index) => `Text number ${index} of many.`)
+    await writeForeign(
+      pipeline,
+      texts.map((text, index) => [text, index % partitions] as const),
+    )
+    const away = new SituError('REGISTRY_UNREACHABLE', 'nothing answers')
+    const serde = new Proxy(pipeline.serde, {
+      get: (target, name) => {
+        const decode = (noun: Noun, value: Uint8Array) =>
+          noun === 'routed' ? Promise.reject(away) : target.decode(noun, value)
+        const own = Reflect.get(target, name, target)
+        return name === 'decode' ? decode : typeof own === 'function' ? own.bind(target) : own
+      },
+    })
+    await expect(toyRun({ ...pipeline, serde }, dedupeStage(), { configured }).work()).rejects.toBe(away)
+    await toyRun(pipeline, dedupeStage(), { configured }).work()
+    expect((await recordsOf(pipeline, 'document')).map(({ text }) => text).sort()).toEqual([...texts].sort())
+    expect(await checkSums(pipeline)).toMatchObject({ in: 12, done: 12, differences: [] })
+  })
+
   it('meet those of the same text, whatever partition each is in, and are counted once', async () => {
     const pipeline = await memoryPipeline(undefined, undefined, partitions)
     const texts = Array.from({ length: 20 }, (_, index) => `Text number ${index} of many.`)
