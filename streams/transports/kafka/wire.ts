@@ -1,8 +1,7 @@
 import { promisify } from 'node:util'
 import { zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib'
 import kafkajs, { type Kafka } from 'kafkajs'
-import { decodeLz4 } from './lz4.ts'
-import { decodeSnappy } from './snappy.ts'
+import { decodeLz4, decodeSnappy } from './codecs.ts'
 
 const { CompressionCodecs, CompressionTypes } = kafkajs
 
@@ -151,7 +150,7 @@ for (const [type, decode] of [
   [CompressionTypes.Snappy, decodeSnappy],
   [CompressionTypes.LZ4, decodeLz4],
 ] as const) {
-  CompressionCodecs[type] = () => ({ decompress: async (buffer: Buffer) => decode(buffer) })
+  CompressionCodecs[type] = () => ({ decompress: decode })
 }
 
 export async function compressZstd(bytes: Buffer): Promise<Buffer> {
