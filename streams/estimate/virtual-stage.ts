@@ -5,10 +5,10 @@ import type { Pipeline } from '../pipeline.ts'
 import type { OpenSearches } from '../searches/open-searches.ts'
 import type { Caller } from '../spending/caller.ts'
 import type { RetryPolicy } from '../task/call-retries.ts'
-import type { Result } from '../task/outcome.ts'
 import { RecordWorker } from '../task/record-worker.ts'
 import { Slots } from '../task/slots.ts'
 import type { StageBinding } from '../task/stage-binding.ts'
+import type { Result } from '../task/task-record.ts'
 import type { Message, OutgoingMessage } from '../transports/transport.ts'
 
 export interface VirtualStagePorts {

@@ -1,8 +1,8 @@
 import { hash } from '../../operators/hash.ts'
 import { openingOf } from '../../operators/opening.ts'
 import type { Draft, Drop } from '../../operators/operator.ts'
-import { type ErrorCode, messageOf, SituError } from '../../schemas/errors.ts'
-import { type Noun, type Place, type Provenance, type Records, type Spent, schemas } from '../../schemas/records.ts'
+import { messageOf, SituError } from '../../schemas/errors.ts'
+import { type Noun, type Place, type Provenance, type Records, schemas } from '../../schemas/records.ts'
 import type { Serde } from '../../schemas/serde.ts'
 import { mainVariant, partitionOf, type Stage } from '../chain/topology.ts'
 import type { Clock } from '../clock.ts'
@@ -10,21 +10,12 @@ import { cutEvidence, evidenceLimitBytes, makeEvidence } from '../evidence.ts'
 import type { OutgoingMessage } from '../transports/transport.ts'
 import { isReplyAtFault, type Samples } from './samples.ts'
 import type { StageBinding } from './stage-binding.ts'
+import type { Counted, Result } from './task-record.ts'
 import type { Sample } from './work-context.ts'
 
-/** What became of one input. */
-export type Result =
-  | { kind: 'done'; out: number }
-  | { kind: 'dropped'; reason: string }
-  | { kind: 'failed'; code: ErrorCode; message: string }
-  /** Sent on to the task that it belongs to, which counts it. */
-  | { kind: 'forwarded' }
-
-export interface Outcome {
-  result: Result
+/** What became of one input, and what is to be written of it. */
+export interface Outcome extends Counted {
   messages: OutgoingMessage[]
-  /** What its model calls took; null where it made none. */
-  spent: Spent | null
   /** How its outputs begin, where they are made instructions. */
   openings?: readonly string[]
 }

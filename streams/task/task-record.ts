@@ -1,5 +1,20 @@
+import type { ErrorCode } from '../../schemas/errors.ts'
 import type { Counters, Spent, Task } from '../../schemas/records.ts'
-import type { Outcome } from './outcome.ts'
+
+/** What became of one input. */
+export type Result =
+  | { kind: 'done'; out: number }
+  | { kind: 'dropped'; reason: string }
+  | { kind: 'failed'; code: ErrorCode; message: string }
+  /** Sent on to the task that it belongs to, which counts it. */
+  | { kind: 'forwarded' }
+
+/** What is counted of one input. */
+export interface Counted {
+  result: Result
+  /** What its model calls took; null where it made none. */
+  spent: Spent | null
+}
 
 export function emptyCounters(): Counters {
   return { in: 0, done: 0, out: 0, dropped: {}, failed: {}, retried: 0, inFlight: 0, spent: [] }
@@ -15,7 +30,7 @@ export function finished(counters: Counters): number {
 }
 
 /** Counts an outcome. @param retried - Code of the dead letter that it takes the place of; null for a first outcome. */
-export function count(counters: Counters, { result, spent }: Outcome, retried: string | null): void {
+export function count(counters: Counters, { result, spent }: Counted, retried: string | null): void {
   if (result.kind === 'forwarded') return
   if (spent) addSpent(counters.spent, spent)
   if (retried !== null) {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { ErrorCode } from '../../../schemas/errors.ts'
-import type { Result } from '../../../streams/task/outcome.ts'
 import type { Completed } from '../../../streams/task/outcome-queue.ts'
 import { Position } from '../../../streams/task/position.ts'
 import { Suspects } from '../../../streams/task/suspects.ts'
+import type { Result } from '../../../streams/task/task-record.ts'
 
 const position = new Position('document', { topic: 'document', next: 0, finished: [] })
 const outcome = (result: Result): Completed => ({
