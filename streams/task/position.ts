@@ -15,18 +15,21 @@ interface Entry {
  */
 export class Position {
   readonly topic: string
+  /** Of the topic that the offsets are of; null where the log gives none. */
+  readonly #topicId: string | null
   /** Behind the last offset that was read. */
   readTo: number
   readonly #finishedBefore: readonly (readonly [first: number, last: number])[]
   /** Taken offsets from the oldest unfinished one on. */
   #entries: Entry[] = []
 
-  constructor(topic: string, stored?: PositionRecord) {
+  constructor(topic: string, stored: Partial<PositionRecord> = {}) {
     this.topic = topic
-    const next = stored?.next ?? 0
+    this.#topicId = stored.topicId ?? null
+    const next = stored.next ?? 0
     this.readTo = next
     const pairs: [number, number][] = []
-    const finished = stored?.finished ?? []
+    const finished = stored.finished ?? []
     for (let index = 0; index + 1 < finished.length; index += 2) {
       pairs.push([next + (finished[index] ?? 0), next + (finished[index + 1] ?? 0)])
     }
@@ -125,6 +128,6 @@ export class Position {
     for (const [first, last] of this.#finishedBefore) {
       if (last >= this.readTo) finished.push(Math.max(first, this.readTo) - next, last - next)
     }
-    return { topic: this.topic, next, finished }
+    return { topic: this.topic, next, finished, topicId: this.#topicId }
   }
 }

@@ -47,14 +47,19 @@ async function openPosition(topic: string, stored: Task | null, ports: StatePort
   const { id, partition } = claim.task
   const known = stored?.positions.find(position => position.topic === topic)
   const from = topic === binding.stage.input ? (binding.stage.from?.[partition] ?? 0) : 0
-  const position = new Position(topic, known ?? { topic, next: from, finished: [] })
-  const { next } = position
   const { start, end } = await transport.bounds(topic, partition)
-  if (next >= start && (next <= end || !known)) return position
-  const facts = `${id}: its position is ${next}, but ${topic} begins at ${start} and ends at ${end}`
+  const topicId = (await transport.topicId?.(topic)) ?? null
+  const { next, finished } = known ?? { next: from, finished: [] }
+  // One of the same name may be longer than the position by now, and its first records would be left out.
+  const isAnother = typeof known?.topicId === 'string' && topicId !== null && known.topicId !== topicId
+  if (!isAnother && next >= start && (next <= end || !known))
+    return new Position(topic, { topic, next, finished, topicId })
+  const reason = isAnother ? 'was deleted and made anew' : `begins at ${start} and ends at ${end}`
+  const facts = `${id}: its position is ${next}, but ${topic} ${reason}`
   if (known && topic !== 'retry' && !acceptLoss) throw new SituError('POSITION_LOST', facts)
   log[topic === 'retry' ? 'debug' : 'warn']({ task: id, topic, partition }, `${facts}; it goes on at ${start}`)
-  if (next > end) return new Position(topic, { topic, next: start, finished: [] })
+  if (isAnother || next > end) return new Position(topic, { topic, next: start, finished: [], topicId })
+  const position = new Position(topic, { topic, next, finished, topicId })
   position.pass(start)
   return position
 }

@@ -160,6 +160,13 @@ export interface Transport {
    * @throws {SituError} TOPIC_UNKNOWN
    */
   bounds(topic: string, partition: number): Promise<{ start: number; end: number }>
+  /**
+   * What tells a topic from one of the same name that was deleted before; null where the log can't tell. Left out where
+   * nobody but Situ deletes topics, which forgets what read them.
+   *
+   * @throws {SituError} TOPIC_UNKNOWN
+   */
+  topicId?(topic: string): Promise<string | null>
   /** Offset of the first message with this timestamp or a later one; the end where there is none. */
   offsetAt(topic: string, partition: number, timestamp: number): Promise<number>
   /**

@@ -33,8 +33,8 @@ async function work({ transport, serde }: Pipeline, stage: string, partition: nu
     epoch: 1,
     configuration: null,
     positions: [
-      { topic, next, finished: [2, 5] },
-      { topic: 'retry', next: 40, finished: [] },
+      { topic, next, finished: [2, 5], topicId: null },
+      { topic: 'retry', next: 40, finished: [], topicId: null },
     ],
     counters: emptyCounters(),
     time: 0,

@@ -24,6 +24,14 @@ export function int32(value: number): Buffer {
   return bytes
 }
 
+/** How compact strings and arrays begin: with one more than they hold. */
+export function compactLength(length: number): Buffer {
+  const bytes: number[] = []
+  let rest = length + 1
+  for (; rest >= 0x80; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80)
+  return Buffer.from([...bytes, rest])
+}
+
 export function string(text: string): Buffer {
   const length = Buffer.alloc(2)
   length.writeInt16BE(Buffer.byteLength(text))
@@ -75,8 +83,9 @@ export class Answer {
     }
   }
 
+  /** Also a nullable one: empty then. */
   compactString(): string {
-    return this.take(this.varint() - 1).toString()
+    return this.take(Math.max(0, this.varint() - 1)).toString()
   }
 
   compactArray<T>(read: () => T): T[] {

@@ -29,6 +29,7 @@ import { Producer } from './producer.ts'
 import { Sockets } from './sockets.ts'
 import { TopicAdmin, type TopicDifference } from './topic-admin.ts'
 import { newestTime, type TopicBounds, topicBytes } from './topic-figures.ts'
+import { readTopicId } from './topic-ids.ts'
 import { TransactionWriter } from './transaction.ts'
 import { Watch } from './watch.ts'
 
@@ -78,6 +79,7 @@ export class KafkaTransport implements Transport {
   readonly #reader: LogReader
   readonly #producer: Producer
   readonly #newest = new Map<string, NewestMessages>()
+  readonly #topicIds = new Map<string, Promise<string | null>>()
   readonly #members = new Set<GroupMember>()
   readonly #closing = new AbortController()
   #limits: Transport['limits'] = { maxMessageBytes: 0, maxCommitBytes: 0 }
@@ -121,7 +123,10 @@ export class KafkaTransport implements Transport {
   async deleteTopics(names: readonly string[]): Promise<void> {
     this.#checkOpen()
     await this.#admin.delete(names)
-    for (const name of names) this.#newest.delete(name)
+    for (const name of names) {
+      this.#newest.delete(name)
+      this.#topicIds.delete(name)
+    }
   }
 
   /** How the topics differ from what is wanted. */
@@ -138,6 +143,18 @@ export class KafkaTransport implements Transport {
   async bounds(topic: string, partition: number): Promise<{ start: number; end: number }> {
     this.#checkOpen()
     return this.#fetch.bounds(topic, partition)
+  }
+
+  /** Asked for once: a topic that is deleted ends all that works on it. */
+  async topicId(topic: string): Promise<string | null> {
+    this.#checkOpen()
+    let id = this.#topicIds.get(topic)
+    if (!id) {
+      id = readTopicId(this.#asking, topic)
+      this.#topicIds.set(topic, id)
+      id.catch(() => this.#topicIds.delete(topic))
+    }
+    return id
   }
 
   async offsetAt(topic: string, partition: number, timestamp: number): Promise<number> {

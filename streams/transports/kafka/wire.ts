@@ -35,6 +35,8 @@ export interface Broker {
     getConnection(index: number): Promise<unknown>
     send<T>(call: RawCall<T>): Promise<T>
   }
+  /** By the number of the request; null until it is connected. */
+  readonly versions: Readonly<Record<number, { minVersion: number; maxVersion: number }>> | null
   isConnected(): boolean
   disconnect(): Promise<void>
   findGroupCoordinator(wanted: { groupId: string; coordinatorType: 0 | 1 }): Promise<unknown>

@@ -11,26 +11,37 @@ function worked(taken: number[], finished: number[]): Position {
 
 describe('Position', () => {
   it('stands at the oldest offset that is not finished', () => {
-    expect(worked([0, 1, 2, 3], [0, 2]).toRecord()).toEqual({ topic: 'document', next: 1, finished: [1, 1] })
+    expect(worked([0, 1, 2, 3], [0, 2]).toRecord()).toEqual({
+      topic: 'document',
+      topicId: null,
+      next: 1,
+      finished: [1, 1],
+    })
   })
 
   it('stands behind everything when all is finished', () => {
     const position = worked([0, 1], [0, 1])
     position.pass(5)
-    expect(position.toRecord()).toEqual({ topic: 'document', next: 5, finished: [] })
+    expect(position.toRecord()).toEqual({ topic: 'document', topicId: null, next: 5, finished: [] })
   })
 
   it('stores runs of finished offsets as pairs counted from the position', () => {
     expect(worked([10, 11, 12, 13, 14, 15, 16], [11, 12, 13, 15]).toRecord()).toEqual({
       topic: 'document',
+      topicId: null,
       next: 10,
       finished: [1, 3, 5, 5],
     })
   })
 
   it('counts offsets that the log has no message for as finished', () => {
-    expect(worked([0, 4, 9], [4, 9]).toRecord()).toEqual({ topic: 'document', next: 0, finished: [1, 9] })
-    expect(worked([0, 4, 9], [0, 4]).toRecord()).toEqual({ topic: 'document', next: 9, finished: [] })
+    expect(worked([0, 4, 9], [4, 9]).toRecord()).toEqual({
+      topic: 'document',
+      topicId: null,
+      next: 0,
+      finished: [1, 9],
+    })
+    expect(worked([0, 4, 9], [0, 4]).toRecord()).toEqual({ topic: 'document', topicId: null, next: 9, finished: [] })
   })
 
   it('does not take what an earlier run has finished', () => {
@@ -47,10 +58,14 @@ describe('Position', () => {
     position.take(1)
     position.take(2)
     position.take(3)
-    expect(position.toRecord()).toEqual({ topic: 'document', next: 0, finished: [1, 1, 3, 3, 4, 4] })
+    expect(position.toRecord()).toEqual({ topic: 'document', topicId: null, next: 0, finished: [1, 1, 3, 3, 4, 4] })
     position.finish([0, 2])
     position.take(4)
-    expect(position.toRecord()).toEqual({ topic: 'document', next: 5, finished: [] })
+    expect(position.toRecord()).toEqual({ topic: 'document', topicId: null, next: 5, finished: [] })
+  })
+
+  it('keeps which topic its offsets are of', () => {
+    expect(new Position('document', { next: 3, topicId: 'a1' }).toRecord()).toMatchObject({ next: 3, topicId: 'a1' })
   })
 
   it('takes a failed commit back', () => {
@@ -58,7 +73,7 @@ describe('Position', () => {
     const undo = position.finish([1, 2])
     expect(position.next).toBe(3)
     undo()
-    expect(position.toRecord()).toEqual({ topic: 'document', next: 1, finished: [] })
+    expect(position.toRecord()).toEqual({ topic: 'document', topicId: null, next: 1, finished: [] })
   })
 
   it('tells apart what is committed from what the running commit makes so', () => {
@@ -76,13 +91,13 @@ describe('Position', () => {
     const position = worked([0, 1, 2, 3], [0, 1, 3])
     position.settle()
     expect(position.window).toBe(2)
-    expect(position.toRecord()).toEqual({ topic: 'document', next: 2, finished: [1, 1] })
+    expect(position.toRecord()).toEqual({ topic: 'document', topicId: null, next: 2, finished: [1, 1] })
   })
 
   it('counts what was read behind the last message as finished, while an older one is open', () => {
     const position = worked([0, 1, 2], [1, 2])
     position.pass(4)
-    expect(position.toRecord()).toEqual({ topic: 'document', next: 0, finished: [1, 3] })
+    expect(position.toRecord()).toEqual({ topic: 'document', topicId: null, next: 0, finished: [1, 3] })
   })
 
   it('gives back every finished set, whatever was finished in whatever order', () => {
