@@ -31,7 +31,7 @@ async function bounceAll(run: FaultRun, options: ScriptOptions): Promise<Figure[
   const start = () => run.start(ground, ['--follow', '--concurrency', String(concurrency)], latencyMs)
   const workers = [start(), start()]
   const fed = feed.untilStopped()
-  // Evenly over the work, of which enough is left for the time when all are down.
+  // Evenly over the work, so that each meets some.
   const last = 2 * documents * (options.short ? 0.5 : 0.85)
   const turn = (number: number) => untilCalls(ground, (last * (number + 0.5)) / (bounces + 0.5))
   await turn(0)
@@ -42,8 +42,8 @@ async function bounceAll(run: FaultRun, options: ScriptOptions): Promise<Figure[
     await run.services.restartBroker(broker)
     await turn(bounce + 1)
   }
-  // An ingest that begins while nobody answers ends with an error, as it should.
-  const [allDownAt, upAt] = await feed.between(() => takeAllDown(run, downSeconds * 1000))
+  // Right behind a portion, so that there is work left; and an ingest that begins while nobody answers ends with an error.
+  const [allDownAt, upAt] = await feed.behindNext(() => takeAllDown(run, downSeconds * 1000))
   feed.stop()
   await fed
   await untilDone(ground, 900_000)
@@ -95,15 +95,16 @@ class Feed {
   }
 
   next(): Promise<void> {
-    return this.between(async () => {
-      await ingestDocuments(this.#ground, this.#run.folder, this.fed + this.#portion, this.fed)
-      this.fed += this.#portion
-    })
+    return this.behindNext(async () => {})
   }
 
-  /** Works while no portion is ingested. */
-  between<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#turn.then(work)
+  /** Ingests a portion, and works before any other one is ingested. */
+  behindNext<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(async () => {
+      await ingestDocuments(this.#ground, this.#run.folder, this.fed + this.#portion, this.fed)
+      this.fed += this.#portion
+      return work()
+    })
     this.#turn = done.catch(() => {})
     return done
   }
