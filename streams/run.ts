@@ -234,6 +234,7 @@ export class Run {
   #watch(): void {
     const causes = Map.groupBy(this.waiting, ({ endpoint }) => endpoint)
     for (const loop of this.#loops) {
+      loop.keepUp()
       const { model } = loop.binding
       if (model) loop.tellWaiting(causes.get(model.endpoint)?.[0]?.cause ?? null)
       const { oldest } = loop

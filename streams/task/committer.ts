@@ -62,6 +62,10 @@ export class Committer {
   /** How long the last commit took. */
   #commitMs = 0
   #failed = false
+  /** Where the positions stand in the task record, as of the last commit that began. */
+  #written: readonly number[] = []
+  #hasBegun = false
+  #isKeepingUp = false
 
   constructor(ports: CommitterPorts) {
     this.#ports = ports
@@ -134,6 +138,25 @@ export class Committer {
     this.#writeTask()
   }
 
+  /**
+   * Where nothing is to be committed: writes down how far the task has read, if it is further than the last commit says.
+   * Control records and requests to other tasks are passed without one, and would seem to wait.
+   *
+   * @returns Whether it stands there already.
+   */
+  keepUp(): boolean {
+    if (!this.#hasBegun) return false
+    const stands = this.#ports.positions.every(({ next }, index) => next === this.#written[index])
+    if (!stands && !this.#isKeepingUp && !this.#failed) {
+      this.#isKeepingUp = true
+      this.#writeTask()
+      void this.#flushed.then(() => {
+        this.#isKeepingUp = false
+      })
+    }
+    return stands && !this.#isKeepingUp
+  }
+
   /** Writes the task record alone, in its turn. */
   #writeTask(): void {
     this.#flushed = this.#flushed.then(async () => {
@@ -163,6 +186,7 @@ export class Committer {
     this.#made = { commits: work?.commits ?? 0, taken: (work?.taken ?? 0) + 1 }
     this.#openingsBefore = work?.openings ?? null
     await this.#commit([])
+    this.#hasBegun = true
   }
 
   async #flushAll(): Promise<void> {
@@ -214,6 +238,7 @@ export class Committer {
       variant,
       work: { ...made, ...this.#pace.at(time), waiting: this.#waiting, openings },
     }
+    this.#written = record.positions.map(({ next }) => next)
     const { value } = serde.encode('task', record)
     const task = { topic: 'task', partition: partitionOf('task', record, partitions), key: record.id, value }
     try {

@@ -22,6 +22,9 @@ export interface TaskLoopPorts
 /** What a task has done whose position and state are not read back yet. */
 const nothingDone = { open: 0, oldestMs: 0, commits: 0, lastCommit: null, uncommittedSince: null, openings: null }
 
+/** An idle task writes down how far it has read when nothing has come for so long. */
+const quietMs = 1000
+
 /** Works one task: reads, works up to `concurrency` records at once, and commits what is complete, out of order. */
 export class TaskLoop {
   readonly #ports: TaskLoopPorts
@@ -83,6 +86,11 @@ export class TaskLoop {
     }
   }
 
+  /** To be called now and then: writes down how far an idle task has read. */
+  keepUp(): void {
+    this.#worker?.keepUp(quietMs)
+  }
+
   /** Writes down what its model calls wait for. */
   tellWaiting(waiting: string | null): void {
     this.#worker?.tellWaiting(waiting)
@@ -110,7 +118,7 @@ export class TaskLoop {
     if (!worker || worker.open > 0) return false
     worker.releaseSuspects()
     if (!worker.isIdle || (await this.lag()) > 0) return false
-    return worker.isIdle
+    return worker.isIdle && worker.keepUp(0)
   }
 
   async #endOf(topic: string): Promise<number> {

@@ -98,6 +98,16 @@ export class TaskWorker {
     this.#committer.tellWaiting(waiting)
   }
 
+  /**
+   * Writes down how far it has read where it is idle, and nothing was committed for so long.
+   *
+   * @returns Whether that stands there already.
+   */
+  keepUp(quietMs: number): boolean {
+    const isQuiet = this.isIdle && this.#ports.clock.now() - (this.#lastCommit ?? 0) >= quietMs
+    return isQuiet && this.#committer.keepUp()
+  }
+
   /** Writes down that the task is taken over. */
   async begin(): Promise<void> {
     await this.#committer.begin()

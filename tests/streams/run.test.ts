@@ -94,11 +94,24 @@ describe('Run', () => {
     stop.abort()
     await working
     const [task] = await readRecords(pipeline, 'task')
-    expect(task?.positions[0]).toEqual({ topic: 'article', next: 0, finished: [1, 299] })
+    expect(task?.positions[0]).toMatchObject({ topic: 'article', next: 0, finished: [1, 299] })
     seen.length = 0
     await toyRun(pipeline, stage(false)).work()
     expect(seen).toEqual(['Text 0 of the test.'])
     expect(new Set((await readRecords(pipeline, 'document')).map(({ text }) => text)).size).toBe(300)
+  })
+
+  it('writes down that it has read what asks for nothing, so that it does not seem to wait', async () => {
+    const pipeline = await memoryPipeline()
+    const { transport } = pipeline
+    await writeArticles(pipeline, texts(3))
+    await toyRun(pipeline, toyStage(pass)).work()
+    await transport.produce([
+      { topic: 'retry', partition: 0, key: 'of nobody', value: Buffer.from('for another task') },
+    ])
+    await toyRun(pipeline, toyStage(pass)).work()
+    const [task] = await readRecords(pipeline, 'task')
+    expect(task?.positions.find(({ topic }) => topic === 'retry')?.next).toBe(1)
   })
 
   it('keeps an unknown error as OPERATOR_BUG with its stack, and goes on', async () => {

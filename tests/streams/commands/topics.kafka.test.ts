@@ -1,3 +1,4 @@
+import kafkajs, { Kafka } from 'kafkajs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { schemas } from '../../../schemas/records.ts'
 import { topicSpecs } from '../../../streams/chain/topology.ts'
@@ -183,5 +184,30 @@ describe('situ check on Kafka', () => {
       SITU_KEY_FILE: keyFile,
     }
     expect(await check(env)).toMatchObject({ code: 0, problems: [] })
+  })
+})
+
+describe('situ topics', () => {
+  it('shows no lag for what no reader sees, once a run has read to the end', async () => {
+    const prefix = prefixOf()
+    const env = environment(prefix)
+    const input = JSON.stringify({ text: 'The report tells of what was measured at the weir. '.repeat(8) })
+    await mustSitu(['ingest', '-', '--as', 'article', '--partitions', '1'], { env, cwd: folder, input })
+    const run = ['run', 'dedupe-document', '--json']
+    await mustSitu(run, { env, cwd: folder })
+    const kafka = new Kafka({ brokers: [...kafkaServices().brokers], logLevel: kafkajs.logLevel.NOTHING })
+    const producer = kafka.producer({ transactionalId: `${prefix}.abort`, idempotent: true, maxInFlightRequests: 1 })
+    await producer.connect()
+    const transaction = await producer.transaction()
+    await transaction.send({ topic: `${prefix}.article`, messages: [{ key: 'a', value: 'never seen' }] })
+    await transaction.abort()
+    await producer.disconnect()
+    const lag = async () => {
+      const { stdout } = await mustSitu(['topics', '--json'], { env, cwd: folder })
+      return JSON.parse(stdout).operators['dedupe-document'].lag
+    }
+    expect(await lag()).toBeGreaterThan(0)
+    await mustSitu(run, { env, cwd: folder })
+    expect(await lag()).toBe(0)
   })
 })
