@@ -15,30 +15,14 @@ import { openPipeline } from '../pipeline.ts'
 import { Run, standingFailures } from '../run.ts'
 import { snapshotFor, useSnapshot } from '../snapshots/demonstrations.ts'
 import { defineCommand } from '../terminal/command.ts'
-import { agreed, reportRun, runOptions, runWithProgress, withModelCalls } from './run.ts'
+import { agreed, reportRun, runOptions, runWithProgress, withModelCalls, workSettingNames } from './run.ts'
 
 export const command = defineCommand({
   name: 'replay',
   summary: 'works the inputs of an operator again, beside the main line, into topics of a variant',
   usage: 'OPERATOR --variant NAME [OPTIONS]',
   words: { min: 1, max: 1 },
-  settings: [
-    'concurrency',
-    'ordered',
-    'strict',
-    'drainSeconds',
-    'recordTimeoutSeconds',
-    'modelTimeoutSeconds',
-    'maxAttempts',
-    'backoffMs',
-    'standInLatencyMs',
-    'recipe',
-    'benchmarks',
-    'demonstrations',
-    'embedder',
-    ...spendingSettingNames,
-    ...kafkaSettingNames,
-  ],
+  settings: ['ordered', 'strict', ...workSettingNames, ...spendingSettingNames, ...kafkaSettingNames],
   options: {
     variant: z.string().min(1).describe('Name of the variant: it writes NOUN.NAME.'),
     prompt: z.string().min(1).optional().describe('File with another prompt for the operator.'),
