@@ -78,7 +78,10 @@ export class Run {
   /** Committed and open counts of the stages that this run works, as of now. */
   get counters(): Record<string, Counters> {
     const byStage = Map.groupBy(this.#loops, loop => loop.binding.stage.name)
-    return Object.fromEntries([...byStage].map(([name, loops]) => [name, addUp(loops)]))
+    // In the order of the chain, whatever order the tasks were taken in.
+    return Object.fromEntries(
+      this.stages.flatMap(({ name }) => (byStage.has(name) ? [[name, addUp(byStage.get(name) ?? [])]] : [])),
+    )
   }
 
   /** What model calls wait for, and have waited for a while. */
